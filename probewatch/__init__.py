@@ -32,6 +32,7 @@ And the modules beside them:
     moments         moments as they are asked for: RFC 3339, or seconds after the first frame; and what cannot be
     pytest_plugin   what probewatch adds to pytest
     recording       record an interface while something happens, and hand back the timeline of it
+    stepped         a file whose clock was set while it was captured: all tickers moved with it
     watching        frames as they come, into an observer (`Watch`) or into files (`Keep`)
 """
 

@@ -458,21 +458,25 @@ def open_inputs(
     """Open captures by their paths, or take packets as one input; CaptureError and InputError as `Analysis`."""
     from .capture import open_all
     from .capture.packets import PacketReader, is_packets
+    from .clocks import align, stamps
 
     given = [captures] if isinstance(captures, str | PathLike) else list(captures)
     paths = [fspath(item) for item in given if isinstance(item, str | PathLike)]
     if is_packets(captures) or not (paths or not given):
-        return [PacketReader([item for item in given if not isinstance(item, str | PathLike)])]
+        packets = PacketReader([item for item in given if not isinstance(item, str | PathLike)])
+        packets.stamp = stamps()
+        return [packets]
     if len(paths) < len(given):
         raise InputError("captures are given as paths and as packets at once: give one or the other")
     readers = open_all(paths, stdin=stdin, progress=progress)
     from .joined import put_in_order
+    from .stepped import put_right
 
     put_in_order(readers)
-    if len(readers) > 1:
-        from .clocks import align
-
-        align(readers)
+    put_right(readers)
+    align(readers)
+    for reader in readers:
+        reader.stamp = stamps()
     return [*readers]
 
 

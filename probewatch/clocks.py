@@ -1,4 +1,4 @@
-"""Captures of one time whose clocks differ: the same connections in both show by how much.
+"""Clocks of captures, by what their packets show: those of one time that differ, and what hosts tell of one that was set.
 
 Theory of operation. The frame of a connection request is known by its addresses, ports and initial sequence number, 32 bits
 that come again by chance to nobody, and by its IP identification and TCP timestamp: a request that is sent again has new ones, and
@@ -14,14 +14,16 @@ with neither IP identification nor timestamp (IPv6 without RFC 7323) are not tol
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median_low
 from typing import TYPE_CHECKING, Final
 
 from .model.units import MS, SECOND
 
 if TYPE_CHECKING:
+    from .capture.hosts import Stamp
     from .capture.reader import Reader
+    from .model.frame import Frame
     from .wire.packets import Segment
 
 LOOKED: Final = 60_000
@@ -93,6 +95,24 @@ def _requests(path: str, most: int) -> dict[Request, int]:
 def _nameless(request: Segment) -> bool:
     """Tell whether a request looks the same when it is sent again."""
     return request.ip_id <= 0 and request.tsval <= 0
+
+
+def stamps() -> Callable[[Frame], Stamp | None]:
+    """Return what reads the clocks of hosts from their segments (`capture.hosts`)."""
+    from .capture.hosts import Stamp
+    from .wire.packets import SYN, Segment
+    from .wire.peel import Peeler
+
+    peel = Peeler().peel
+
+    def stamp(frame: Frame) -> Stamp | None:
+        s = peel(frame)
+        if not isinstance(s, Segment) or s.tsval <= 0:
+            return None
+        ends = (s.source, s.destination)
+        return Stamp(s.source, ends if s.flags & SYN else (*ends, s.source_port, s.destination_port), s.tsval)
+
+    return stamp
 
 
 def notes(shifts: Sequence[tuple[str, int]]) -> list[str]:

@@ -20,7 +20,7 @@ LAYERS: Final = (
     {"lab", "pytest_plugin"},
     {"recording", "explaining", "annotating", "asking", "watching"},
     {"api"},
-    {"feeding", "clocks", "joined"},
+    {"feeding", "clocks", "joined", "stepped"},
     {"ahead"},
     {"moments"},
     {"assertions"},

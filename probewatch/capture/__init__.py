@@ -10,7 +10,7 @@
     tally.py        what is learnt on the way: CaptureInfo
     reader.py       Reader: one input;  open_all: several
     merge.py        merged: several inputs as one timeline;  merged_parts: in batches where the inputs are large
-    steps.py        a clock that was set back;  strays.py: a frame whose time is wrong
+    steps.py        a clock that was set back;  hosts.py: one that was set by what packets show;  strays.py: a frame whose time is wrong
     runs.py         records of large inputs, read many at once (numpy); wholesale.py: when;  sorting.py: batches put in order
     packets.py      packets that a program holds already (scapy's)
     live.py         frames of an interface as they pass, in any network namespace (netns.py)

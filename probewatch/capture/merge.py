@@ -13,7 +13,7 @@ Several inputs are merged by (time, input, number).
 
 Of large inputs all that is done to batches (`sorting`), with the same result; their windows are larger by up to a batch.
 
-A clock that was set back is no disorder: what comes behind that is moved behind what was before (`steps`). Nor is a frame
+A clock that was set is no disorder: what comes behind that is told by the clock as it was before (`hosts`, `steps`). Nor is a frame
 whose time cannot be (`strays`). Whole pieces in the wrong order, where they are known for that, are put in the right one before
 all else (`pieces`).
 """
@@ -27,6 +27,7 @@ from operator import itemgetter
 from typing import Final
 
 from probewatch.capture import wholesale
+from probewatch.capture.hosts import by_hosts
 from probewatch.capture.pieces import in_time_order
 from probewatch.capture.reader import Input, flat
 from probewatch.capture.steps import in_one_time
@@ -89,7 +90,7 @@ def parts_in_order(reader: Input, frames: int = WINDOW_FRAMES, size: int = WINDO
 
 def _told(reader: Input, source: Iterator[Part]) -> Iterator[Part]:
     """Yield what stands in a file, each frame at the time that it is told at."""
-    return in_one_time(reader, without_strays(reader, in_time_order(reader, source)))
+    return in_one_time(reader, by_hosts(reader, without_strays(reader, in_time_order(reader, source))))
 
 
 def _in_order(reader: Input, source: Iterator[Part], frames: int, size: int) -> Iterator[Part]:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.tally import MAX_FRAME, Tallied, Tally
 from probewatch.model.frame import Frame, Interface, Part
 from probewatch.model.units import SECOND
+
+if TYPE_CHECKING:
+    from probewatch.capture.hosts import Stamp
 
 NAME: Final = "scapy packets"
 """Stands where other inputs have their path."""
@@ -36,6 +39,7 @@ class PacketReader(Tallied):
     live = False
     shift_ns = 0
     pieces = ()
+    set_at = ()
     size: int | None = None
 
     def __init__(self, packets: Iterable[Packet], file: int = 0) -> None:
@@ -44,6 +48,8 @@ class PacketReader(Tallied):
         self._tally = Tally(NAME)
         self._tally.format = "scapy"
         self._interfaces: dict[tuple[str, int], int] = {}
+        self.stamp: Callable[[Frame], Stamp | None] | None = None
+        """See `Input.stamp`; set it before the first frame."""
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames.

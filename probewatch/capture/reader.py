@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from probewatch.capture.errors import CaptureError
 from probewatch.capture.formats import open_format
 from probewatch.capture.source import Source, Window
 from probewatch.capture.tally import Order, Tallied, Tally
 from probewatch.model.frame import Batch, CaptureInfo, Frame, Interface, Loss, Part
+
+if TYPE_CHECKING:
+    from probewatch.capture.hosts import Stamp
 
 
 class Input(Protocol):
@@ -23,6 +26,14 @@ class Input(Protocol):
     @property
     def pieces(self) -> Sequence[tuple[int, int]]:
         """Its pieces in the order of time, by their first and last frames, where it has them in another; else none."""
+
+    @property
+    def stamp(self) -> Callable[[Frame], Stamp | None] | None:
+        """What reads from a frame what it tells of its sender's clock; None where nobody reads it."""
+
+    @property
+    def set_at(self) -> Sequence[tuple[int, int]]:
+        """Frames before which its clock was set, by number, in their order, and by how much (ns), as far as its ticks show it."""
 
     @property
     def live(self) -> bool:
@@ -57,7 +68,10 @@ class Input(Protocol):
         """Add a note to `info()`."""
 
     def lose(self, loss: Loss) -> None:
-        """Tell of a loss that shows in its frames."""
+        """Tell of a loss that shows in its frames, in the time that these are told by."""
+
+    def was_set(self, by_ns: int) -> None:
+        """Know that its clock was set forward by so much where reading stands, and that frames are told without that."""
 
     def told(self, first_ns: int, last_ns: int) -> None:
         """Know between which moments its frames are told, where that is not what stands in it."""
@@ -103,6 +117,10 @@ class Reader(Tallied):
         self.file = file
         self.pieces: Sequence[tuple[int, int]] = ()
         """See `Input.pieces`; set it before the first frame."""
+        self.stamp: Callable[[Frame], Stamp | None] | None = None
+        """See `Input.stamp`; set it before the first frame."""
+        self.set_at: Sequence[tuple[int, int]] = ()
+        """See `Input.set_at`; set it before the first frame."""
         self._source = Source(path, stdin=stdin, progress=progress, following=following)
         tally = self._tally = Tally(path)
         self._source.frames = lambda: tally.frames

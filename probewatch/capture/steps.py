@@ -7,12 +7,14 @@ would be put among the first, and attempts of one probe among each other. So the
 time had passed; how much did, nobody knows, and a loss of no length says so: what was under way then is not judged, and what
 is counted is counted anew (`observer.losses`).
 
+By how much it was set is known where hosts show it (`hosts`): then nothing is left of it when this looks at the frames.
+
 What is jitter, an odd time, or a file in reverse does not look like that. Files joined end to end do, where they do not begin
 together and their interfaces are not told apart: then both are shown whole, one behind the other, unless frames show that they
 were joined in the wrong order (`pieces`); the note names that, too.
 
-Limitations: a clock set back by less than STEP_NS, and what is nearer to a file's end than SEEN frames, is sorted; a clock set
-forward looks like a pause. Attempts are out of step with those before, by the time that nobody knows: what no manifest declares
+Limitations: what no host shows and is less than STEP_NS back, or nearer to a file's end than SEEN frames, is sorted; a clock set
+forward looks like a pause then. Attempts are out of step with those before, by the time that nobody knows: what no manifest declares
 may be told as two probes.
 """
 
@@ -64,11 +66,11 @@ def in_one_time(reader: Input, source: Iterator[Part]) -> Iterator[Part]:
                     "what comes from there on is told by the clock as it was before, and how much time passed then is not known "
                     "(if files were joined in the wrong order instead, give them one by one, or sort them: reordercap)"
                 )
-                lost_ns = last_ns - reader.shift_ns
-                reader.lose(Loss(lost_ns, lost_ns + 1, clock=True))
+                reader.was_set(-back_ns)
+                reader.lose(Loss(last_ns, last_ns + 1, clock=True))
                 begun_ns = ns
         if shift_ns:
-            part = _moved(part, shift_ns)
+            part = moved(part, shift_ns)
         if isinstance(part, Batch):
             recent.extend((frame.ns, frame.interface) for frame in part.made(slice(-SEEN, None)))
             last_ns = part.last_ns
@@ -82,11 +84,15 @@ def in_one_time(reader: Input, source: Iterator[Part]) -> Iterator[Part]:
         yield part
 
 
-def _moved(part: Part, by_ns: int) -> Part:
-    """Return a part with other times, none outside of what a frame can have."""
+def moved(part: Part, by_ns: int, since: int = 0) -> Part:
+    """Return a part with other times, of a batch from a row on; none outside of what a frame can have."""
+    if not by_ns:
+        return part
     least, most = max(0, -by_ns), min(MAX_NS, MAX_NS - by_ns)
     if isinstance(part, Batch):
-        return replace(part, times=part.times.clip(least, most) + by_ns)
+        times = part.times.copy()
+        times[since:] = times[since:].clip(least, most) + by_ns
+        return replace(part, times=times)
     return part._replace(ns=max(least, min(part.ns, most)) + by_ns)
 
 

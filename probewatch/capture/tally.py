@@ -41,7 +41,7 @@ class Tally:
     __slots__ = (
         "_clamped", "_late", "_late_first", "_late_most", "_more_notes", "_once", "_secret_bytes", "_stray", "_strays", "_undo", "began_ns",
         "comments", "complete", "ended_ns", "events", "first_ns", "format", "frames", "interfaces", "latest", "left_out", "lost", "notes",
-        "on_comment", "on_interface", "on_loss", "on_secret", "path", "secrets", "shift_ns", "timed", "told",
+        "on_comment", "on_interface", "on_loss", "on_secret", "path", "secrets", "set_ns", "shift_ns", "timed", "told",
     )  # fmt: skip
 
     def __init__(self, path: str) -> None:
@@ -89,8 +89,10 @@ class Tally:
         self._undo = self.order()
         self.shift_ns = 0
         """What all its times are moved by."""
+        self.set_ns = 0
+        """What those from where reading stands on are moved by besides, because its clock was set."""
         self.told: tuple[int, int] | None = None
-        """Between which moments its frames are told, where its clock was set back and these are not the times in it."""
+        """Between which moments its frames are told, where its clock was set and these are not the times in it."""
 
     def odd_time(self, ns: int, number: int) -> int:
         """Take note of a time that is not at or after all before it; return it, moved into the range of times."""
@@ -153,12 +155,15 @@ class Tally:
         if self.on_interface is not None:
             self.on_interface(interface)
 
-    def loss(self, loss: Loss) -> None:
-        """Take note of frames that were lost at a time that is known; their number is counted in `lost` too, by whoever calls."""
+    def loss(self, loss: Loss, *, told: bool = False) -> None:
+        """Take note of frames that were lost at a time that is known, in the time that frames are told by or that stands in the file.
+
+        Their number is counted in `lost` too, by whoever calls.
+        """
         self.timed[loss.interface] = self.timed.get(loss.interface, 0) + loss.frames
         if self.on_loss is not None:
-            begun_ns, ended_ns = loss.begun_ns + self.shift_ns, loss.ended_ns + self.shift_ns
-            self.on_loss(loss._replace(begun_ns=begun_ns, ended_ns=ended_ns))
+            by_ns = 0 if told else self.shift_ns + self.set_ns
+            self.on_loss(loss._replace(begun_ns=loss.begun_ns + by_ns, ended_ns=loss.ended_ns + by_ns))
 
     def secret(self, data: bytes) -> None:
         """Keep a TLS key log."""
@@ -188,7 +193,7 @@ class Tally:
             first_ns=first_ns,
             last_ns=last_ns,
             began_ns=None if self.began_ns is None else self.began_ns + self.shift_ns,
-            ended_ns=None if self.ended_ns is None else self.ended_ns + self.shift_ns,
+            ended_ns=None if self.ended_ns is None else self.ended_ns + self.shift_ns + self.set_ns,
             shift_ns=self.shift_ns,
             complete=self.complete,
             notes=tuple(self._all_notes(interfaces)),
@@ -241,8 +246,12 @@ class Tallied:
         self._tally.note_once(sentence)
 
     def lose(self, loss: Loss) -> None:
-        """Tell of a loss that shows in its frames."""
-        self._tally.loss(loss)
+        """Tell of a loss that shows in its frames, in the time that these are told by."""
+        self._tally.loss(loss, told=True)
+
+    def was_set(self, by_ns: int) -> None:
+        """Know that its clock was set forward by so much where reading stands, and that frames are told without that."""
+        self._tally.set_ns -= by_ns
 
     def told(self, first_ns: int, last_ns: int) -> None:
         """Know between which moments its frames are told, where that is not what stands in it."""

@@ -367,7 +367,7 @@ TO_THE_END: Final = (
 """Why attempts are missing up to the end of the capture, where nothing in it says so."""
 TO_THE_END_ALONE: Final = (
     "its Pod is gone, or its attempts fail on the node without a frame: its kubelet probed others meanwhile (kubectl get pod and the "
-    "Unhealthy events tell)"
+    "Unhealthy events tell; if it is there: iptables OUTPUT and conntrack on the node, network policies, eBPF programs, routes)"
 )
 """The same where the checker went on with others."""
 

@@ -47,7 +47,7 @@ from .strangers import Strangers, manner
 from .survey import single, survey
 from .target import Context, Placed, Target
 from .teller import Change, Teller
-from .together import between_files, explained, merge_events, unseeable
+from .together import between_files, doubted, explained, merge_events, unseeable
 from .tying import Ties
 from .unmatched import alike, later_pods, shared_names, unmatched
 
@@ -575,6 +575,7 @@ class Observer(Front):
         if self._execs is not None:
             told = self._execs.with_own(told)
         probes, told = between_files(probes, captures, told)
+        probes, told = doubted(probes, told)
         probes, happened = qualified(probes, sorted(told, key=lambda event: event.ns))
         probes = with_ends(probes, happened)
         traffic = self._strangers.traffic

@@ -120,6 +120,10 @@ class Draft:
     """The next attempt of its worker is known, and what it shows entered."""
 
 
+OFF_ITS_SCHEDULE: Final = "a readiness probe off its schedule"
+"""What shows a new container by itself: its kubelet pokes the probe of one that is not Ready."""
+
+
 @dataclass(frozen=True, slots=True)
 class Happened:
     """A new container, or a new kubelet (`container` None)."""
@@ -266,7 +270,7 @@ class Ledger:
         if step.renewed:
             if reading.trigger is Trigger.MANUAL:
                 in_step = reading.schedule is Schedule.ON_TIME
-                why = "its readiness probe runs again" if in_step else "a readiness probe off its schedule"
+                why = "its readiness probe runs again" if in_step else OFF_ITS_SCHEDULE
             elif step.before.workers[reading.worker].on_hold:
                 why = "the probe on hold runs again"
             else:

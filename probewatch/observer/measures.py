@@ -23,10 +23,12 @@ from probewatch.probes.runs import Run, as_known, fits
 from .histories import Step
 from .lane import Lane
 from .target import Placed, asks, connects
-from .weigh import SURE, Plan, Read, Scale, steps_of, weigh
+from .weigh import SURE, Plan, Read, Scale, steps_of, value_of, weigh
 
 MISSING: Final = "attempts are missing where it would have shown"
 """Why a threshold stays open that only what is missing would contradict."""
+ALIKE: Final = 2.0
+"""Numbers that explain attempts so many times as well as others speak against these, also where a kubelet got no CPU."""
 BEGUN_BEFORE: Final = "it fails where the capture begins, and what went before that is not in it"
 """Why a number stays open that only the failures at the beginning of the capture would contradict."""
 BEHAVIOUR: Final = frozenset(
@@ -152,6 +154,7 @@ def _measured(
     plan, scale = scale.rather(undelayed, plan, SURE)
     best, rhythm = weigh(scale, plan, placed.pod)
     rhythm = _over_holes(scale, best, plan, placed, rhythm)
+    rhythm = _starved(scale.read(best), scale.read(plan), plan, rhythm)
     read = scale.read(best)
     least = {place: _least(fields) for place, fields in rhythm.items()}
     begun = _delays(read, best, plan, placed, appeared_ns, least, known=len(sent))
@@ -188,6 +191,26 @@ def _over_holes(
             open_ = replace(other, why=other.why or MISSING)
             out[place] = tuple(open_ if m.field == field else m for m in out[place])
     return out
+
+
+def _starved(
+    best: Read, declared: Read, plan: Plan, rhythm: dict[int, tuple[Measure, ...]]
+) -> dict[int, tuple[Measure, ...]]:
+    """Take back what speaks against declared numbers where a kubelet without CPU explains the attempts about as well as others do.
+
+    It is far-fetched each time, so any numbers that happen to meet late ticks are cheaper; those that run there are far cheaper.
+    """
+    late = sum(step.reading is not None and step.reading.stopped for step in declared.steps)
+    if not late or declared.cost > ALIKE * best.cost:
+        return rhythm
+    why = f"{late} attempt{'s' * (late > 1)} ran late, as of a kubelet that gets no CPU: their times show no numbers"
+    return {
+        place: tuple(
+            Measure(field=m.field, number=m.number, why=why) if not m.allows(value_of(plan[place].spec, m.field)) else m
+            for m in fields
+        )
+        for place, fields in rhythm.items()
+    }
 
 
 def _denies(measure: Measure, spec: ProbeSpec) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from probewatch.decisions.index import container_of
-from probewatch.model.attempts import Attempts
+from probewatch.model.attempts import Attempts, start_of
 from probewatch.model.book import AddressBook
 from probewatch.model.diagnoses import BACK_OFF, Kind
 from probewatch.model.frame import CaptureInfo
@@ -24,6 +25,7 @@ from probewatch.model.timeline import (
     EventKind,
     Gap,
     GapKind,
+    Outcome,
     Probe,
     TimelineEvent,
     Unseeable,
@@ -34,11 +36,14 @@ from probewatch.probes.patterns import explain
 from probewatch.probes.scene import Heard
 
 from .build import UNKNOWN
+from .ledger import OFF_ITS_SCHEDULE
 from .losses import Interval, why
 from .places import place_segments
 
 GONE: Final = (Cause.REFUSED, Cause.RESET_BEFORE_ANSWER)
 """How an attempt ends whose container has gone."""
+ON_GRID_S: Final = 0.05
+"""Attempts of a ticker are this near to its grid."""
 RESTARTS: Final = (EventKind.KUBELET_RESTARTED, EventKind.CHECKER_RESTARTED)
 """What all probes of a checker show, each with its next attempt."""
 
@@ -183,6 +188,71 @@ def merge_events(events: Sequence[TimelineEvent]) -> list[TimelineEvent]:
             latest[key] = event.ns
             out.append(event)
     return out
+
+
+def doubted(probes: Sequence[Probe], events: Sequence[TimelineEvent]) -> tuple[list[Probe], list[TimelineEvent]]:
+    """Return the probes and events, those new containers doubtful that one success off its schedule shows and nothing else.
+
+    So it is where those of several addresses would have begun in one second (`SECOND`): what they have in common is their node,
+    its clock, and its way to them. And where an undeclared probe asks what another one asks, and does not go on from
+    there: then it may have been the other's attempt.
+    """
+    lone = [
+        e
+        for e in events
+        if e.kind is EventKind.CONTAINER_STARTED and e.evidence.startswith(OFF_ITS_SCHEDULE) and not _died(probes, e)
+    ]
+    found: dict[TimelineEvent, str] = {}
+    for event in lone:
+        others = {e.address for e in lone if e.address != event.address and abs(e.ns - event.ns) < SECOND}
+        if others:
+            found[event] = f", in the second in which {len(others)} other Pod{'s' * (len(others) > 1)} showed the same"
+        elif _others(probes, event):
+            found[event] = ", or an attempt of another probe that asks the same"
+    if not found:
+        return list(probes), list(events)
+    moments = {(e.address, e.ns) for e in found}
+
+    def told(probe: Probe) -> Probe:
+        gaps = tuple(
+            replace(gap, kind=GapKind.UNEXPLAINED, reason=UNSEEN)
+            if gap.kind is GapKind.CONTAINER_RESTARTED
+            and any(
+                address == probe.target.address and gap.start_ns < ns < gap.end_ns + SECOND for address, ns in moments
+            )
+            else gap
+            for gap in probe.gaps
+        )
+        return probe if gaps == probe.gaps else replace(probe, gaps=gaps)
+
+    made = [replace(e, doubtful=True, evidence=e.evidence + found[e]) if e in found else e for e in events]
+    return [told(probe) for probe in probes], made
+
+
+def _died(probes: Sequence[Probe], event: TimelineEvent) -> bool:
+    """Tell whether a probe of its address failed right before a container is thought to have begun: it may have gone then."""
+    for probe in probes:
+        if probe.target.address == event.address:
+            at = bisect_left(probe.attempts, event.ns, key=start_of)
+            if at and probe.attempts[at - 1].outcome is not Outcome.SUCCESS:
+                return True
+    return False
+
+
+def _others(probes: Sequence[Probe], event: TimelineEvent) -> bool:
+    """Tell whether the attempt that shows a new container may be another probe's, which asks the same."""
+    here = [probe for probe in probes if probe.target.address == event.address and probe.spec is None]
+    for probe in here:
+        at = bisect_left(probe.attempts, event.ns, key=start_of)
+        mine = at < len(probe.attempts) and probe.attempts[at].start.ns == event.ns
+        alike = any(one is not probe and one.target == probe.target for one in here)
+        period = probe.inferred.get("periodSeconds")
+        if not mine or not alike or not isinstance(period, int | float):
+            continue
+        since = [(a.start.ns - event.ns) / (period * SECOND) for a in probe.attempts[at + 1 : at + 3]]
+        if not since or any(abs(times - round(times)) * period > ON_GRID_S for times in since):
+            return True
+    return False
 
 
 def unseeable(book: AddressBook, probes: Sequence[Probe]) -> tuple[Unseeable, ...]:

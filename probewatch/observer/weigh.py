@@ -265,7 +265,8 @@ def _altered(spec: ProbeSpec, field: str, value: int | str) -> ProbeSpec:
     return replace(spec, success_threshold=value)
 
 
-def _value(spec: ProbeSpec, field: str) -> int | str:
+def value_of(spec: ProbeSpec, field: str) -> int | str:
+    """Return one of `FIELDS` of a spec."""
     if field == "type":
         return spec.type.value
     if field == "periodSeconds":
@@ -300,7 +301,7 @@ def _candidates(scale: Scale, plan: Plan, pod: PodSpec | None, worker: int, fiel
         else:
             mixed = good and bad and spec.type is ProbeType.READINESS
             values = {1, 2, 3, good, good + 1, good + 2} if mixed else set()
-    return sorted(value for value in values if value > 0 and value != _value(spec, field))
+    return sorted(value for value in values if value > 0 and value != value_of(spec, field))
 
 
 def longest_streak(steps: Sequence[Step], outcome: Outcome) -> int:
@@ -328,7 +329,7 @@ def _measure(
         return Measure(
             field=field, number=field != "type", why="undecided: these attempts can be read in too many ways"
         )
-    own, said = _value(best[worker].spec, field), _value(declared[worker].spec, field)
+    own, said = value_of(best[worker].spec, field), value_of(declared[worker].spec, field)
     floor = scale.read(best)
     values = {own, *_candidates(scale, best, pod, worker, field)}
     if len(values) > 1 or said != own:

@@ -233,6 +233,8 @@ def _rejected(case: Case) -> Found | None:
     if note is None:
         return Found(Kind.REJECTED)
     text = f"{note.reporter} rejected the SYN with ICMP: {note.explain()}."
+    if case.leg is not None and note.reporter == case.leg.connection.client:
+        text = f"The checker's own node rejected the SYN before it left (ICMP {note.explain()}): its packet filter, or a route."
     if case.attempt.end_mark is None:
         text += " That did not end the connect; the probe failed at its deadline."
     return Found(Kind.REJECTED, text)

@@ -371,6 +371,12 @@ def _left(exchange: Exchange) -> int | None:
     return None if http.header_end is not None and whole is not None and whole <= closed else closed.ns
 
 
+def _refused_late(connection: Connection) -> bool:
+    """Tell whether the kernel turned the answer to a dial down, for nobody waited for it any more: a RST without ACK, before any ACK."""
+    orig = connection.orig
+    return orig.rst is not None and not orig.rst_acks and orig.first_ack is None and orig.fin is None
+
+
 def _taken(connection: Connection) -> bool:
     """Tell whether a checker is seen to have taken what came: it acknowledged that, or closed after it.
 
@@ -406,7 +412,7 @@ def _patience(exchange: Exchange, handler: Handler, start: int) -> tuple[int | N
             return seconds, 0.0
     if handler is Handler.TCP_SOCKET:
         answered = connection.resp.syns[0].ns - start if connection.resp.syns else 0
-        if answered > 0:
+        if answered > 0 and not _refused_late(connection):
             return None, answered / SECOND
     elif connection.only_data:
         pass  # (whether somebody still waited for that answer is not in the capture)

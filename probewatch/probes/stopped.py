@@ -35,7 +35,8 @@ THAW_NS: Final = 60 * MS
 def late_tick(start: int, p: Prediction, anchor: int, elsewhere: Lately) -> Reading | None:
     """Read it as a tick that found the kubelet stopped: it runs as soon as that goes on, and later ones are back on the grid."""
     assert p.last_start_ns is not None
-    due = p.tick_behind(p.last_start_ns, anchor)  # (What waited is the first tick that found it stopped.)
+    # What waited is the first tick that found it stopped. (One that had waited itself may have come right before the next.)
+    due = anchor + p.period_ns if p.kept else p.tick_behind(p.last_start_ns, anchor)
     seen = p.thawed_ns is not None and p.thawed_ns > p.last_start_ns and (p.lingers or start - p.thawed_ns <= THAW_NS)
     if start - due <= (0 if seen else SHORT_NS):
         return None

@@ -370,7 +370,7 @@ def _came_up(case: _Case, rose: Decision) -> tuple[Level, str]:
     text = f"{up} {_after(rose.ns - probe.attempts[0].start.ns)}"
     # (Where nobody looked for a while it may have been lost and won again.)
     if not unsettled and not case.blind and not case.doubt:
-        text += f" and stayed {up}"
+        text += f" and {'was so when last probed' if _silent_since(probe) else f'stayed {up}'}"
     elif probe.final_state in (*UP_STATES, *DOWN_STATES):
         text += f" and {safe(probe.final_state)} at the end"
     if unsettled:

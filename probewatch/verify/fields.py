@@ -105,6 +105,8 @@ def _contradiction(probe: Probe, measure: Measure, value: int | str, said: str, 
         )
     match measure.field:
         case "periodSeconds":
+            if measure.low is None and measure.high is None:
+                return f"the attempts do not keep a pace of {said}"
             return f"the attempts come every {seen}, not every {said}"
         case "timeoutSeconds":
             return f"{measure.why}: that is not a timeout of {said}"

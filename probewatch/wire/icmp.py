@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from probewatch.wire import ip
 from probewatch.wire.layers import Step, Walk
 from probewatch.wire.neighbours import discovery
-from probewatch.wire.packets import IcmpError
+from probewatch.wire.packets import ACK, SYN, IcmpError, Segment
 
 _ERRORS4: Final = frozenset({3, 11, 12})
 """Destination unreachable, time exceeded, parameter problem."""
@@ -23,6 +23,14 @@ _DISCOVERY: Final = frozenset({135, 136})
 _TCP: Final = 6
 _DEPTH: Final = 4
 """IP headers in one quote that are looked through: a quoted packet may itself be IP in IP."""
+
+
+OWN: Final = frozenset({(4, 3, 1), (6, 1, 3)})
+"""Version, type and code of ICMP errors with which a kernel tells itself that nobody answers for an address."""
+REJECTED: Final = frozenset(
+    {*((4, 3, code) for code in (0, 2, 3, 9, 10, 13)), *((6, 1, code) for code in (0, 1, 4, 5, 6))}
+)
+"""Those with which its packet filter (ip(6)tables REJECT in OUTPUT), or its routes, turn down what is sent before it leaves."""
 
 
 class _Quote(NamedTuple):
@@ -80,6 +88,7 @@ def _error(walk: Walk, kind: int, code: int, mtu: int) -> Step:
         destination_port,
         seq,
         mtu,
+        data[at + 13] if end - at >= 14 else -1,
     )
 
 
@@ -137,3 +146,20 @@ def _behind_extensions(data: bytes, number: int, at: int, end: int, headers: int
             at += (data[at + 1] + 2) * 4 if number == ip.AUTHENTICATION else (data[at + 1] + 1) * 8
         number = following
     return -1, at, 0
+
+
+def rejected_syn(e: IcmpError) -> Segment | None:
+    """Return the SYN that an error is about, at the time of the error; None where its own node did not reject it before it left.
+
+    No other frame shows such a SYN.
+    """
+    if (
+        e.reporter != e.source
+        or (e.version, e.type, e.code) not in REJECTED
+        or e.flags & (SYN | ACK) != SYN
+        or e.flags < 0
+    ):
+        return None
+    lane = e.lane._replace(source_mac=b"", destination_mac=b"")
+    ends = (e.source, e.destination, e.source_port, e.destination_port)
+    return Segment(e.mark, lane, *ends, e.seq, 0, SYN, 0, b"", 0, -1, -1, -1, -1, 0, None)

@@ -85,6 +85,8 @@ class IcmpError(NamedTuple):
     """Quoted sequence number, -1 where the quote is too short."""
     mtu: int
     """Next-hop MTU of `fragmentation needed` / `packet too big`, else 0."""
+    flags: int = -1
+    """Quoted flags, as those of `Segment`, -1 where the quote is too short."""
 
 
 class Neighbour(NamedTuple):

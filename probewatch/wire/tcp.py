@@ -38,6 +38,7 @@ from probewatch.model.frame import Mark
 from probewatch.model.units import SECOND
 from probewatch.wire import numbers
 from probewatch.wire.direction import Directions
+from probewatch.wire.icmp import OWN, rejected_syn
 from probewatch.wire.lives import SIGHTINGS, Life, Side, Sight
 from probewatch.wire.packets import ACK, FIN, RST, SYN, IcmpError, Lane, Neighbour, Segment
 from probewatch.wire.resolution import Resolver
@@ -49,8 +50,6 @@ from probewatch.wire.table import Key, Limits, Stats, Table
 __all__ = ["Limits", "Stats", "Tracker"]
 
 CONTROL: Final = SYN | FIN | RST
-OWN: Final = frozenset({(4, 3, 1), (6, 1, 3)})
-"""Version, type and code of ICMP errors with which a kernel tells itself that nobody answers for an address."""
 MOST_UNSENT: Final = 1_000
 """Ways on which SYNs are counted that never left, and such SYNs of each."""
 REFUSES: Final = RST | ACK
@@ -166,7 +165,10 @@ class Tracker:
         """Take in an ICMP error about a segment."""
         self.stats.icmp += 1
         self.advance(e.mark.ns)
-        side = self._sides.get((e.source, e.source_port, e.destination, e.destination_port))
+        side = self._sides.get(ends := (e.source, e.source_port, e.destination, e.destination_port))
+        if (syn := rejected_syn(e)) and (side is None or (side.life.icmp and side.syns[:1] == [side.life.icmp.mark])):
+            self.segment(syn)
+            side = self._sides.get(ends)
         if side is None or not side.orig:
             self.stats.icmp_unknown += 1
             if side is None and e.reporter == e.source and (e.version, e.type, e.code) in OWN:

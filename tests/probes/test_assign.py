@@ -116,6 +116,14 @@ def test_a_kubelet_that_was_at_work_was_not_stopped() -> None:
     assert [one for one in read(EARLIER + 13, predicted(LIVENESS), elsewhere=[EARLIER + 9.5]) if one.trigger is Trigger.TICK]
 
 
+def test_a_tick_that_waits_behind_one_that_waited_is_the_next() -> None:
+    """A kubelet that gets CPU now and then runs each tick late, the last perhaps right before the next was due: none is missing."""
+    stalls = [EARLIER + 8.4, EARLIER + 10.0]
+    due = predicted(READINESS, period=2, tick=EARLIER + 6.6, last=EARLIER + 8.4, runs=3, kept=True, manual=Manual.READY)
+    late = best(EARLIER + 10.0, due, elsewhere=stalls[:1])
+    assert (late.trigger, late.stopped, late.missed, late.reset) == (Trigger.TICK, True, 0, "")
+
+
 def test_many_that_waited_show_a_kubelet_that_was_stopped() -> None:
     """Several at once, after silence towards everybody, are its late ticks: no new container, nor a new kubelet, would begin just then."""
     burst = [EARLIER + n for n in (9.5, 13.0, 13.001, 13.002, 13.004)]

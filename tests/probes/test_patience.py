@@ -53,6 +53,14 @@ def dials(*starts: float, pauses: tuple[int, ...] = ()) -> list[Run]:
     return [run_of(exchange(script, at=at)) for at in starts]
 
 
+def test_an_answer_to_a_dial_that_nobody_waits_for_shows_no_patience() -> None:
+    """The kernel answers a late SYN-ACK with a RST without ACK where its dial was given up: it was not taken."""
+    late = [run_of(exchange(f"> S\n +3050ms < SA\n > {end}", at=at)) for at in (0, 20) for end in ("R",)]
+    assert measured(late, TCP, until=40).low is None
+    taken = [run_of(exchange("> S\n +3050ms < SA\n > A\n > FA\n < FA\n > A", at=at)) for at in (0, 20)]
+    assert measured(taken, TCP, until=40).low == 3
+
+
 @pytest.mark.parametrize("ends", ENDS, ids=["v4", "v6"])
 @pytest.mark.parametrize("timeout", [1, 2, 3, 5])
 def test_it_shows_where_it_ran_out(timeout, ends) -> None:

@@ -142,6 +142,26 @@ def test_a_pod_that_is_deleted_need_not_be_poked(liveness, tmp_path) -> None:
         assert [one.confirmed is False for one in decided] == [denied]
 
 
+def starved(rng: random.Random) -> tuple[tuple[float, float], ...]:
+    """Return when a kubelet gets no CPU that gets some only now and then for half a minute."""
+    stops, since = [], 12.0
+    while since < 45:
+        until = since + rng.uniform(0.2, 3)
+        stops.append((since, until))
+        since = until + rng.uniform(0.02, 0.3)
+    return tuple(stops)
+
+
+@pytest.mark.parametrize("seed", [4, 8, 11])
+def test_a_node_without_cpu_proves_nothing_against_true_numbers(seed, tmp_path) -> None:
+    """Where most attempts run late their times meet other numbers by chance: those that ran stay possible, and nothing is a restart."""
+    probes = ProbeSpec("readiness", path="/ok"), ProbeSpec("liveness", path="/ok")
+    container = ContainerSpec(probes, (Listener(8080, (Phase(0, OK),)),))
+    held_true(Scenario("starved", seed, (container,), duration=75, stops=starved(random.Random(seed))), tmp_path)
+    whole = probewatch.analyze(tmp_path / "capture.pcap", spec=tmp_path / "pod.yaml")
+    assert {d.kind for one in whole.probes for d in one.decisions} <= {DecisionKind.READY}
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_changed_numbers_never_pass(seed, tmp_path) -> None:
     """A field that was changed does not pass for its probe, whatever became of the rest."""

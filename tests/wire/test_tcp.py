@@ -592,6 +592,21 @@ def test_icmp_of_others_is_counted(between: str) -> None:
 
 
 @BOTH
+def test_a_syn_that_its_own_node_rejected_is_a_connection(between: str) -> None:
+    """A packet filter that rejects in OUTPUT leaves no other frame: each SYN that is quoted counts, no copy, and no other's error."""
+    s = conversation(between, "> S")[0]
+    known = error(between)._replace(flags=s.flags, code=4 if ":" in s.source else 3)
+    own = known._replace(reporter=known.source)
+    again = own._replace(mark=Mark(own.mark.ns + 1_000 * MS, 0, 12))
+    (c,) = track([own, own._replace(mark=Mark(own.mark.ns + 1, 0, 10)), again])
+    assert isinstance(c, Connection)
+    assert c.icmp is not None
+    assert (c.client, c.server_port, c.state, len(c.orig.syns), c.icmp.mark.number) == (s.source, s.destination_port, "S0", 2, 9)
+    assert track([known]) == []
+    assert track([own._replace(flags=0x18)]) == []
+
+
+@BOTH
 def test_a_syn_that_never_left(between: str) -> None:
     """The client's own kernel says so of a SYN that is not here, once for each; another host's error does not."""
     tracker = Tracker()
