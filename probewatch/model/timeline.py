@@ -310,8 +310,6 @@ class Decision:
 NONE_PASSED: Final = "the filter lets none of the"
 NONE_SHOWN: Final = "nothing lies in the time that is to be shown"
 """How notes begin that say why nothing was looked at."""
-BESIDE: Final = "it asks what a declared probe asks, beside that one"
-"""Why a probe that is not declared has no type (`Probe.type_source`), though a declared one sends the same."""
 UNDECLARED: Final = "no spec that was given declares this probe"
 """Note at a probe of an address for which a spec was given that declares others."""
 LATER: Final = "the Pod that was given for this address began only after this probe"

@@ -9,6 +9,7 @@ The modules, each by its first sentence:
 
     accounted      when all that a checker sent of its own is accounted for
     amended        where a declared plan is not what runs here
+    asking         which of a kubelet's runs ask as its probes do, where no spec says what they should ask
     assemble       probes out of lanes and series: every value a report shows of a probe is put together here
     beginnings     where a capture begins
     build          steps of a lane into the values people see
@@ -25,6 +26,7 @@ The modules, each by its first sentence:
     elsewhere      when a checker probed anybody lately, as each of its attempts saw it
     ending         the state at the end of a readiness probe whose container ended without the probe deciding anything
     execs          process events in the observer
+    failing        probes that fail where a capture begins
     front          the half of the observer that frames go into
     groups         all runs of one source at one port, and the series in them, before anybody asks whose they are
     histories      what a lane carries on: ways to read a pod's runs so far, each a chain of steps

@@ -396,7 +396,7 @@ class Assembler:
             origin = thresholds["successThreshold" if found.kind in GOOD else "failureThreshold"][1]
             ready = self._next_ready(planned, ledger, found.ns) if found.kind is DecisionKind.STARTED else None
             if not draft.followed or ready is not None:
-                found = confirm(found, spec, None, ready, self.seen_until_ns, lingers=draft.by_deadline)
+                found = confirm(found, spec, None, ready, self.seen_until_ns, free_ns=found.ns)
             if found.confirmed is False and not ledger.synced_after(found.ns):
                 found = replace(found, confirmed=None, confirmed_by="")  # (of a Pod that is not synced none is due)
             out.append(

@@ -183,23 +183,21 @@ def confirm(
     readiness: Attempt | None,
     seen_until_ns: int,
     *,
-    lingers: bool,
+    free_ns: int,
     killing: bool = False,
     pokes: bool = True,
 ) -> Decision:
     """Say whether the wire shows that the kubelet acted on a decision (docs/how-it-knows.md, "Confirmed").
 
     `following` is the next attempt of the same probe, `readiness` the next attempt of the same container's readiness
-    probe. While the kubelet is `killing` the container, no pod sync comes that would set off an extra attempt; one that does
-    not `pokes` never makes any.
+    probe. The deciding attempt's worker could go on at `free_ns`. While the kubelet is `killing` the container, no pod sync
+    comes that would set off an extra attempt; one that does not `pokes` never makes any.
     """
     if found.kind is DecisionKind.NOT_READY:
         if following is None:
             return found
         after = following.start.ns - found.ns
-        # A close whose FIN is acknowledged late (41 ms as a rule) holds the worker up to a second.
-        free_ns = POKED_NS + (LINGER_NS if lingers else 0)
-        if following.trigger is Trigger.MANUAL and after <= free_ns:
+        if following.trigger is Trigger.MANUAL and following.start.ns <= free_ns + POKED_NS:
             first, last = following.frames()
             text = f"one extra readiness probe {max(after, 0) / MS:.1f} ms later, frames {first}-{last}"
             if following.implied:  # it left no frame: what shows it is the pace of those after it
@@ -233,6 +231,15 @@ def confirm(
             text = f"silent for {(following.start.ns - found.ns) / SECOND:.1f} s, until there was a new container"
             return replace(found, confirmed=True, confirmed_by=text)
     return found
+
+
+def released_ns(made: Attempt, *, by_deadline: bool) -> int:
+    """Return when the worker of an attempt could go on at the latest: a close whose FIN is acknowledged late holds it up to a second."""
+    closed = made.legs[-1].connection.orig if made.legs and by_deadline else None
+    if closed is None:
+        return made.end_ns + (LINGER_NS if by_deadline else 0)
+    acked = closed.fin_acked
+    return made.end_ns + LINGER_NS if acked is None or closed.fin is None else max(made.end_ns, acked.ns)
 
 
 def expected_before(before: Attempt, made: Attempt, step: Step) -> int:

@@ -43,7 +43,7 @@ from probewatch.probes.costs import NEW_KUBELET
 from probewatch.probes.patience import Waits
 from probewatch.probes.runs import Run
 
-from .build import UNKNOWN, Latest, attempt, confirm, decision, expected_before, gap
+from .build import UNKNOWN, Latest, attempt, confirm, decision, expected_before, gap, released_ns
 from .histories import Step
 from .tls import expired
 
@@ -315,7 +315,7 @@ class Ledger:
                     made,
                     None,
                     0,
-                    lingers=draft.by_deadline,
+                    free_ns=released_ns(before, by_deadline=draft.by_deadline),
                     killing=draft.killing,
                     pokes=step.before.at_every_sync and step.before.resets is not None,
                 )

@@ -20,9 +20,11 @@ from probewatch.probes.inference import guess
 from probewatch.probes.patience import timeout_measure
 from probewatch.probes.runs import Run, as_known, fits
 
+from .asking import asks, connects
+from .failing import after_failing, begins_failing
 from .histories import Step
 from .lane import Lane
-from .target import Placed, asks, connects
+from .target import Placed
 from .weigh import SURE, Plan, Read, Scale, steps_of, value_of, weigh
 
 MISSING: Final = "attempts are missing where it would have shown"
@@ -65,9 +67,9 @@ def measures(
         for worker, fields in out.items()
         if worker < len(plan)
     }
-    if placed.pod is None or placed.signs or not any(denied.values()) or not _begins_failing(read):
+    if placed.pod is None or placed.signs or not any(denied.values()) or not begins_failing(read.steps):
         return out
-    rest = _after_failing(read, runs)
+    rest = after_failing(read.steps, runs)
     again: dict[int, tuple[Measure, ...]] = {}
     if rest:
         lane = placed.lane.again(placed.lane.plan, from_ns=rest[0].start.ns)
@@ -95,29 +97,6 @@ def _contradicts(measure: Measure, spec: ProbeSpec) -> bool:
     return clash or not measure.allows(said[measure.field])
 
 
-def _begins_failing(read: Read) -> bool:
-    """Tell whether one of the probes fails at its first attempt: what went before it then matters, and is not in the capture."""
-    met: set[int] = set()
-    for step in read.steps:
-        if step.reading is None or step.reading.worker in met or step.verdict is None:
-            continue
-        met.add(step.reading.worker)
-        if step.verdict.outcome is not Outcome.SUCCESS:
-            return True
-    return False
-
-
-def _after_failing(read: Read, runs: Sequence[Run]) -> list[Run]:
-    """Return the runs from where each of the probes had succeeded; none where one of them never does."""
-    failing = {step.reading.worker for step in read.steps if step.reading is not None}
-    for step in read.steps:
-        if step.reading is not None and step.verdict is not None and step.verdict.outcome is Outcome.SUCCESS:
-            failing.discard(step.reading.worker)
-            if not failing:
-                return [run for run in runs if run.start.ns >= step.run.start.ns]
-    return []
-
-
 def _measured(
     placed: Placed, lane: Lane, runs: Sequence[Run], appeared_ns: int | None, seen_until_ns: int
 ) -> tuple[Read, dict[int, tuple[Measure, ...]]]:
@@ -140,7 +119,7 @@ def _measured(
     sent = [worker for worker in range(len(declared)) if steps_of(first, worker)]
     # Numbers are weighed with the timeouts that the packets show, without the probes that nobody sends, and with those
     # that nobody declared: else what is wrong with one probe would make its neighbours look strange.
-    others = beside + _undeclared(first, declared, sent)
+    others = beside + _undeclared(first, (*declared, *beside), sent)
     ports = {planned.spec.port for planned in others}
     sent = [worker for worker in sent if declared[worker].spec.port not in ports or _asks(first, worker, declared)]
     timeouts = {worker: _timeout(first, worker, declared, seen_until_ns) for worker in sent}

@@ -21,12 +21,12 @@ from probewatch.model.frame import Mark
 from probewatch.model.spec import Handler, PodSpec
 from probewatch.model.timeline import UNDECLARED
 from probewatch.model.units import SECOND
-from probewatch.probes.forms import Ask
-from probewatch.probes.inference import Guess, eras, guess, ticking
+from probewatch.probes.inference import Guess, eras, guess
 from probewatch.probes.lately import NOBODY, Lately
 from probewatch.probes.runs import Run, as_known, fits
 
-from .amended import INSTEAD, SAVES, differences, other_periods, other_thresholds
+from .amended import AMENDED, reads_plainly, running
+from .asking import asks, connects, with_a_loop
 from .beginnings import ANNOUNCED_NS, announced, beginning
 from .execs import guess_commands
 from .histories import Step
@@ -36,7 +36,7 @@ from .ledger import Keep, Ledger
 from .losses import Losses
 from .queue import Queue
 from .twins import OPEN, RATHER, strained, the_other_way_round, twins
-from .tying import Ties, one_more, tie
+from .tying import Ties, tie
 from .typed import doubted, homes, supposed, typed
 
 WAITING: Final = 2_000
@@ -49,14 +49,10 @@ GUESS_AFTER: Final = 200
 """Runs after which an undeclared target's probes are guessed."""
 GUESS_FROM: Final = 8
 """Runs from which they are guessed where runs of too many targets wait."""
-LOOP: Final = 6
-"""Connections off every grid that are more than a probe's pokes and beginnings."""
 SHARED: Final = 12.0
 """What a reading must save that takes them for somebody else's: twice as much as any one attempt costs that is hard to explain."""
 DOUBTFUL: Final = 8.0
 """What the readings of a declared lane cost when its plan is first held against them: one thing more than can happen by itself."""
-TWIN: Final = 20.0
-"""What a reading must save that supposes a probe which nobody declared: as much as four new containers for no reason."""
 FEW: Final = 6
 """Histories of a lane that is read again and again, to find what types its probes have."""
 SUPPOSED: Final = 3
@@ -506,7 +502,7 @@ class Target:
         for placed in self.placed:
             mine = replace(self._contexts[placed.checker], seen_until_ns=context.seen_until_ns, latest=context.latest)
             if not placed.ledger.accounts:
-                self.reconsider(placed, mine)
+                self.reconsider(placed, mine, last=True)
             steps = placed.lane.finish()
             out.append((placed, [step for step in steps if step.reading is not None]))
             for run in (step.run for step in steps if step.reading is None):
@@ -539,16 +535,17 @@ class Target:
             self._feed(placed, run, NOBODY, mine)
         return [(placed, [step for step in placed.lane.finish() if step.reading is not None])]
 
-    def reconsider(self, placed: Placed, context: Context | None = None) -> bool:
-        """Hold a lane's plan against all that was seen, before the first steps are let go or at the end; tell whether it was replayed."""
+    def reconsider(self, placed: Placed, context: Context | None = None, *, last: bool = False) -> bool:
+        """Hold a lane's plan against all that was seen; tell whether it was replayed.
+
+        That is before the first steps are let go, or at the end (`last`).
+        """
         before = placed.lane
         steps = before.so_far()
         context = context or self._contexts[placed.checker]
         runs = [as_known(step.run, context.latest) for step in steps if not step.run.implied]
         if placed.pod is not None:
-            self._amended(placed, steps, runs, context)
-            if placed.lane.cost > TWIN:
-                self._undeclared_twin(placed, runs, context)
+            self._amended(placed, runs, context, last=last)
         else:
             self._reconsidered(placed, runs, context)
         self._shared(placed, runs, context)
@@ -578,31 +575,41 @@ class Target:
         placed.guesses = guesses
         self._replay(placed, homes(guesses), runs, context)
 
-    def _amended(self, placed: Placed, steps: Sequence[Step], runs: Sequence[Run], context: Context) -> None:
-        """Replay a lane with the numbers that the wire shows, where they contradict the declared ones; say so.
+    def _amended(self, placed: Placed, runs: Sequence[Run], context: Context, *, last: bool) -> None:
+        """Replay a lane with the probes that the wire shows, where it contradicts the declared ones; say so.
 
-        Each time anew from the declared ones: a first look may have seen too little.
+        Each time anew from the declared ones: a first look may have seen too little. Where none of them is sent, it is at `last`
+        read as if nothing was declared: it may be another Pod.
         """
-        said = placed.declared or placed.lane.plan
-        plan = other_periods(said, placed.first_guessed, steps)
-        if placed.declared is not None or placed.lane.cost > SAVES:
-            plan = other_thresholds(placed.lane, plan, placed.first_guessed, runs)
-        if plan == placed.lane.plan:
+        assert placed.pod is not None
+        changed = placed.declared is not None
+        if not runs or not (changed or not reads_plainly(strained(placed.lane), len(runs))):
             return
-        placed.notes = [note for note in placed.notes if INSTEAD not in note] + differences(said, plan)
-        placed.declared = said if plan != said else None
-        self._replay(placed, plan, runs, context)
-
-    def _undeclared_twin(self, placed: Placed, runs: Sequence[Run], context: Context) -> None:
-        """Plan for a probe that is not declared and asks what a declared one does, where all reads far better so."""
-        more = one_more(placed.lane.plan, self._guess([run for run in runs if run.form.kubelet], context))
-        if more is None:
-            return
-        found, container = more
-        planned = Planned(found.spec, container)
-        if self._rather(placed, [*placed.lane.plan, planned], runs, context, TWIN):
-            placed.guesses += (found,)
-            placed.declared = placed.declared and (*placed.declared, planned)
+        asking = [run for run in runs if run.form.kubelet and not run.execs]
+        guessed = self._guess(asking, context) if asking else ()
+        alone = len(self.declared(runs[0].start.ns)) <= 1
+        found = running(
+            placed.lane,
+            tuple(self._plan(placed.pod)),
+            placed.pod,
+            runs,
+            [lambda: guessed, lambda: self._typed(guessed, asking, context) if guessed else ()],
+            alone=alone,
+            seen_until_ns=context.seen_until_ns or max(run.last_ns() for run in runs),
+            begun=bool(placed.signs),
+        )
+        placed.notes = [note for note in placed.notes if AMENDED not in note] + list(found.notes)
+        placed.guesses = found.beside
+        placed.declared = found.said if found.differs else None
+        plan: Sequence[Planned] = found.plan
+        if found.foreign and guessed and alone:
+            if not last:
+                return
+            placed.pod, placed.named_by, placed.declared = None, None, None
+            placed.guesses, placed.notes = self._typed(guessed, asking, context), [UNDECLARED]
+            plan = homes(placed.guesses)
+        if tuple(plan) != placed.lane.plan:
+            self._replay(placed, plan, runs, context)
 
     def _shared(self, placed: Placed, runs: Sequence[Run], context: Context) -> None:
         """Read once more what a tcpSocket probe shares with somebody's loop on its kubelet's node, where that is far cheaper so."""
@@ -659,29 +666,6 @@ class Target:
         placed.passed = self.losses.before(runs[0].start.ns) if runs else 0
         for run in runs:
             self._feed(placed, run, NOBODY, context)
-
-
-def asks(run: Run) -> bool:
-    """Tell whether a run says of itself that a kubelet sent it."""
-    return bool(run.form.version) and not run.form.stale
-
-
-def connects(runs: Sequence[Run]) -> list[Run]:
-    """Return those that connect and close as a tcpSocket probe does, and come as a ticker does: nothing else of them tells."""
-    of_port: dict[int, list[Run]] = {}
-    for run in runs:
-        of_port.setdefault(run.form.port, []).append(run)
-    return [run for port, mine in of_port.items() for run in ticking(_open(mine, port))]
-
-
-def with_a_loop(runs: Sequence[Run], port: int) -> bool:
-    """Tell whether many connect at a port as a tcpSocket probe does, and not as a ticker does."""
-    mine = _open(runs, port)
-    return len(mine) - len(ticking(mine)) >= LOOP
-
-
-def _open(runs: Sequence[Run], port: int) -> list[Run]:
-    return [run for run in runs if run.form.port == port and run.form.ask is Ask.CONNECT and run.form.kubelet]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,25 +9,17 @@ Manifests that declare just the same are one here: what their probes are is know
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
-from probewatch.decisions.pod import Planned
 from probewatch.model.spec import Handler, PodSpec, ProbeSpec, ProbeType
-from probewatch.model.timeline import BESIDE, Outcome
 from probewatch.model.units import SECOND
-from probewatch.probes.cadence import GRID_NS, on_grid, side_by_side, tickers, whole_seconds
+from probewatch.probes.cadence import on_grid, side_by_side, tickers
 from probewatch.probes.forms import Ask
-from probewatch.probes.inference import Guess
-from probewatch.probes.runs import Run, at_once, fits
+from probewatch.probes.runs import Run, fits
 
-from .histories import Step
-
-ENOUGH_GAPS: Final = 4
-"""Steps after a success that can contradict a declared period."""
 ENOUGH_TICKS: Final = 4
 """Steps of a declared period, one after another, that no pause would keep."""
 MANY_TICKS: Final = 10
@@ -175,11 +167,13 @@ def whole(runs: Sequence[Run], fitting: Sequence[Run], specs: Sequence[ProbeSpec
     proven = any(run.execs or run.unresolved is not None for run in fitting)
     for group in groups:
         asking, sure = _of_group(fitting, group, network)
+        shared = any(one.port == group[0].port for one in network if one not in group)
         due = [spec for spec in group if spec.type is not ProbeType.STARTUP and not gated]
         missing = any(span_ns >= (spec.initial_delay_s + DUE * spec.period_s) * SECOND for spec in due)
         if not asking and missing:
             return False
-        shown = _shows(asking, group)
+        # (What asked nothing may be any probe's of its port: it tells nobody's pace.)
+        shown = _shows(sure if shared else asking, group)
         if shown is False and timed:
             return False
         proven = proven or bool(sure) or shown is True
@@ -255,22 +249,6 @@ def on_tick(runs: Sequence[Run], specs: Sequence[ProbeSpec]) -> bool:
     return False
 
 
-def one_more(plan: Sequence[Planned], guesses: Sequence[Guess]) -> tuple[Guess, int] | None:
-    """Return a probe, and its container, that asks what a declared one asks, where the attempts hold more series than declared."""
-    for one in guesses:
-        same = [planned for planned in plan if ask_alike(planned.spec, one.spec)]
-        seen = [other for other in guesses if ask_alike(other.spec, one.spec)]
-        if same and len(seen) > len(same):
-            periods = [planned.spec.period_s for planned in same]
-            other = next((guess for guess in seen if guess.spec.period_s not in periods), one)
-            inferred = {
-                name: value for name, value in other.inferred.items() if name in ("periodSeconds", "timeoutSeconds")
-            }
-            spec = replace(other.spec, type=ProbeType.UNKNOWN)
-            return replace(other, spec=spec, reason=BESIDE, inferred=inferred), same[0].container
-    return None
-
-
 def ask_alike(one: ProbeSpec, other: ProbeSpec) -> bool:
     """Tell whether two probes send the same."""
     if one.handler is not other.handler or one.port != other.port:
@@ -279,31 +257,3 @@ def ask_alike(one: ProbeSpec, other: ProbeSpec) -> bool:
     return not (http and (one.path, one.scheme) != (other.path, other.scheme)) and not (
         grpc and one.service != other.service
     )
-
-
-def other_period(worker: int, spec: ProbeSpec, steps: Sequence[Step]) -> int | None:
-    """Return the period that a worker's attempts keep, where it is not the declared one; None where they do not contradict it.
-
-    Only the time after a success counts: while a container is not Ready its readiness probe is poked at any time. What runs as
-    soon as the one before has ended waited for it, and tells of no period.
-    """
-    mine = [
-        step for step in steps if step.reading is not None and step.reading.worker == worker and not step.run.implied
-    ]
-    gaps = [
-        after.run.start.ns - before.run.start.ns
-        for before, after in pairwise(mine)
-        if before.verdict is not None
-        and before.verdict.outcome is Outcome.SUCCESS
-        and not at_once(before.run, after.run)
-    ]
-    if len(gaps) < ENOUGH_GAPS:
-        return None
-    fits_declared = sum(
-        abs(gap - round(gap / SECOND / spec.period_s) * spec.period_s * SECOND) <= GRID_NS for gap in gaps
-    )
-    seconds = Counter(whole for gap in gaps if (whole := whole_seconds(gap)) is not None)
-    if fits_declared >= len(gaps) / 2 and not all(gap >= 1.5 * spec.period_s * SECOND for gap in gaps):
-        return None
-    period, times = seconds.most_common(1)[0] if seconds else (0, 0)
-    return period if times >= 0.6 * len(gaps) and period != spec.period_s else None

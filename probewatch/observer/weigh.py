@@ -105,7 +105,7 @@ class Scale:
         self.runs = tuple(runs[:WEIGHED])
         self._holes = frozenset(holes)
         """Starts of the runs before which attempts are missing, so that what came before says nothing of what is counted then."""
-        self._known: dict[tuple[tuple[object, ...], ...], Read] = {}
+        self._known: dict[Plan, Read] = {}
         self._looks: dict[Plan, list[Look]] = {}
         """The runs held against plans, whose types, periods and thresholds do not matter for it."""
         self._best = float("inf")
@@ -118,11 +118,7 @@ class Scale:
 
     def read(self, plan: Plan) -> Read:
         """Read all runs under a plan, or as many as show that it is hopeless."""
-        key = tuple(
-            (p.container, p.spec.type, p.spec.period_s, p.spec.failure_threshold, p.spec.success_threshold)
-            for p in plan
-        )
-        known = self._known.get(key)
+        known = self._known.get(plan)
         if known is None:
             lane, most = self._lane.again(plan), self._best + HOPELESS
             for number, looks in enumerate(self._pieces(self._looks_of(plan))):
@@ -144,7 +140,7 @@ class Scale:
                 (STRANGER if step.reading is None else step.reading.cost) + more
                 for step, more in zip(steps, extra, strict=True)
             )
-            known = self._known[key] = Read(
+            known = self._known[plan] = Read(
                 cost, bool(lane.fresh), lane.begin_ns, steps, each, at < len(looks), sum(spared.values())
             )
             self._best = min(self._best, known.bare)
@@ -212,6 +208,11 @@ def weigh(scale: Scale, declared: Plan, pod: PodSpec | None) -> tuple[Plan, dict
 def steps_of(read: Read, worker: int) -> list[Step]:
     """Return one worker's steps."""
     return [step for step in read.steps if step.reading is not None and step.reading.worker == worker]
+
+
+def best_plan(scale: Scale, declared: Plan, pod: PodSpec | None) -> Plan:
+    """Return the numbers and types that fit best, the declared ones where none are SURE to fit better."""
+    return _best(scale, declared, pod)[0]
 
 
 def _best(scale: Scale, declared: Plan, pod: PodSpec | None) -> tuple[Plan, dict[tuple[int, str], tuple[str, ...]]]:

@@ -22,7 +22,7 @@ from typing import Final
 from probewatch.model.finding import Evidence
 from probewatch.model.measure import Measure
 from probewatch.model.spec import DEFAULTS, Handler, ProbeType
-from probewatch.model.timeline import Outcome, Probe, Timeline
+from probewatch.model.timeline import DecisionKind, Outcome, Probe, Timeline
 from probewatch.model.units import SECOND
 
 from .fields import ORDER, sign, unclear
@@ -234,10 +234,13 @@ def _number(probe: Probe, measure: Measure) -> InferredField:
 
 
 def _survived(probe: Probe) -> int:
-    """Return how often in a row a probe failed, at most, before it succeeded."""
+    """Return how often in a row a probe failed, at most, before it succeeded, and its container was not restarted for it."""
+    killed = {found.attempt for found in probe.decisions if found.kind is DecisionKind.RESTART}
     longest = row = 0
     for attempt in probe.attempts:
-        if attempt.outcome is Outcome.SUCCESS:
+        if attempt.n in killed:
+            row = 0
+        elif attempt.outcome is Outcome.SUCCESS:
             longest, row = max(longest, row), 0
         elif attempt.outcome is Outcome.FAILURE:
             row += 1

@@ -9,7 +9,7 @@ from typing import Final
 
 from probewatch.model.finding import Evidence, Finding, Held
 from probewatch.model.spec import ContainerSpec, Handler, PodSpec, ProbeSpec, ProbeType
-from probewatch.model.timeline import BESIDE, LATER, DecisionKind, EventKind, Probe, Timeline
+from probewatch.model.timeline import LATER, UNDECLARED, DecisionKind, EventKind, Probe, Timeline
 from probewatch.model.units import SECOND
 
 from .names import declared_value, evidence_of, of_pod, request, request_of, subject, subject_of
@@ -127,18 +127,35 @@ def _undeclared(probe: Probe, declared: Sequence[Declared], timeline: Timeline) 
         return None
     nearest = max(mates, key=lambda one: _likeness(one, probe))
     asked = [field for field in _differences(nearest, probe) if field != "type"]
-    twin = probe.type_source.endswith(BESIDE)
-    if not asked and not twin:
-        return None  # attempts of a declared probe that its declared numbers could not explain
+    if not asked:
+        return _one_more(probe, nearest, here)
     return Finding(
         held=Held.FAIL,
         probe=probe.id,
         subject=subject_of(probe),
-        field="handler" if "handler" in asked else ", ".join(asked) or "probed",
-        sentence=f"the kubelet sends a probe that no spec declares: {request_of(probe)}"
-        + ", beside the one that is declared" * twin,
-        expected=request(nearest.spec) + (", once" if twin else ", the nearest that is declared"),
+        field="handler" if "handler" in asked else ", ".join(asked),
+        sentence=f"the kubelet sends a probe that no spec declares: {request_of(probe)}",
+        expected=f"{request(nearest.spec)}, the nearest that is declared",
         observed=f"{len(probe.attempts)} attempts",
+        source=nearest.pod.source,
+        evidence=tuple(map(evidence_of, probe.attempts[:SHOWN])),
+    )
+
+
+def _one_more(probe: Probe, nearest: Declared, here: Sequence[Probe]) -> Finding | None:
+    """Say that a request comes once more than it is declared; None where nothing else is seen to be the declared one."""
+    mates = [p for p in here if p.spec == nearest.spec and of_pod(p, nearest.pod)]
+    if UNDECLARED not in probe.notes or not mates:
+        return None  # attempts of a declared probe that its declared numbers could not explain
+    told = probe.type is not ProbeType.UNKNOWN
+    return Finding(
+        held=Held.FAIL if told else Held.INCONCLUSIVE,
+        probe=probe.id,
+        subject=subject_of(probe),
+        field="probed",
+        sentence=f"{request_of(probe)} comes from one more probe than is declared to ask it",
+        expected=f"{request(nearest.spec)}, declared for {nearest.spec.type}",
+        observed=f"{len(probe.attempts)} attempts beside those of that one",
         source=nearest.pod.source,
         evidence=tuple(map(evidence_of, probe.attempts[:SHOWN])),
     )

@@ -470,3 +470,14 @@ def test_a_foreign_spec_for_the_same_address_is_named_with_the_verdict(node: str
     assert f"note {UNDECLARED}" not in said
     fitting = watch(*script, book=book_of(pod_of(spec(period_s=2), address=pod), nodes=[node]))
     assert judge(fitting.probes[0], fitting).level is Level.FINE
+
+
+@pytest.mark.parametrize(("node", "pod"), [(NODE, POD), (NODE6, POD6)])
+def test_one_poke_that_did_not_come_is_no_other_threshold(node: str, pod: str) -> None:
+    """A readiness probe that may have lost Ready is not said to have kept it for that one reason."""
+    how = {"client": node, "server": pod}
+    script = [*probes(every(2, 8), **how), *probes(every(2, 6, 16), "503", **how), *probes(every(2, 6, 28), **how)]
+    found = watch(*script, book=book_of(pod_of(spec(period_s=2), address=pod), nodes=[node]))
+    (probe,) = found.probes
+    assert [decision.kind for decision in probe.decisions].count(DecisionKind.NOT_READY) == 1
+    assert not any("is not the one that runs here" in note for note in probe.notes)

@@ -22,7 +22,7 @@ def _book(node: str, *, declared: bool) -> AddressBook:
     """Return a node with two hostNetwork Pods, one of which hangs for 20 s."""
     pods = {
         "slow": (spec(LIVENESS, port=7001, period_s=25, timeout_s=20, path="/healthz"),),
-        "dns": (spec(port=7002, period_s=2), spec(LIVENESS, port=7002, period_s=3, path="/livez")),
+        "dns": (spec(port=7002, period_s=2), spec(LIVENESS, port=7002, period_s=3, path="/livez", failure_threshold=9)),
     }
 
     def made(name: str, probes: tuple[ProbeSpec, ...]) -> PodSpec:

@@ -1,4 +1,7 @@
-"""A success off its schedule alone shows no new container where it may be something else: another probe's, or the whole node's."""
+"""A success off its schedule alone shows no new container where it may be something else: another probe's, or the whole node's.
+
+Covers `observer.together`, `observer.ledger`.
+"""
 
 from __future__ import annotations
 

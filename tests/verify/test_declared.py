@@ -272,18 +272,6 @@ def test_a_capture_that_breaks_off_fails_nothing(scenario, share, tmp_path) -> N
     assert [one.sentence for one in found if one.held is Held.FAIL] == []
 
 
-def test_a_second_probe_that_asks_the_same_is_not_declared(tmp_path) -> None:
-    """A manifest with one of two probes that ask the same, as often: the other one is no pass, it fails as undeclared."""
-    pod = yaml.safe_load((OWN / "identical-probes" / "pod.yaml").read_text())
-    del pod["spec"]["containers"][0]["readinessProbe"]
-    spec = tmp_path / "pod.yaml"
-    spec.write_text(yaml.safe_dump(pod))
-    timeline = probewatch.verify(OWN / "identical-probes" / "capture.pcap", spec=spec)
-    (failed,) = (finding for finding in timeline.findings if finding.held is Held.FAIL)
-    assert failed.field == "probed"
-    assert failed.sentence.endswith("beside the one that is declared")
-
-
 def test_of_manifests_that_declare_the_same_one_probe_fails_once(tmp_path) -> None:
     """Ten manifests alike, one Pod probed, its liveness never: that fails once, and of the others nothing is known."""
     pod = yaml.safe_load((OWN / "http-timeout" / "pod.yaml").read_text())
