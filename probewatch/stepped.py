@@ -22,15 +22,16 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from probewatch.model.units import MS, SECOND
+
 if TYPE_CHECKING:
     from .capture.reader import Reader
 
-SECOND: Final = 1_000_000_000
-SET_NS: Final = 20_000_000
+SET_NS: Final = 20 * MS
 """By how much the clock must have been set."""
-ON_TIME_NS: Final = 10_000_000
+ON_TIME_NS: Final = 10 * MS
 """Ticks of a ticker are this near to its grid."""
-NEAR_NS: Final = 5_000_000
+NEAR_NS: Final = 5 * MS
 """Moves that differ by less are one."""
 LONGEST_S: Final = 120
 """The longest period looked for."""
@@ -40,7 +41,7 @@ MOST_BETWEEN: Final = 20_000
 """Frames between the last tick before and the first behind."""
 AROUND: Final = 5
 """Ticks that tell when those among them were due."""
-DRIFT_NS: Final = 2_000_000
+DRIFT_NS: Final = 2 * MS
 """A ticker keeps its phase: one that moves further between its ends waits for each check to end, as other checkers do."""
 MOST_TICKERS: Final = 32
 """Tickers of a flow, one after the other or at once: a flow of more is no kubelet's."""

@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from probewatch.capture.steps import moved
 from probewatch.model.frame import Batch, Frame, Part
-from probewatch.model.units import MS, decimal
+from probewatch.model.units import MS, SECOND, decimal
 
 if TYPE_CHECKING:
     from probewatch.capture.reader import Input
 
 SET_NS: Final = 20 * MS
 """By how much the clock must have been set: a host may hold a frame back for some milliseconds."""
-NEAR_NS: Final = 5_000_000
+NEAR_NS: Final = 5 * MS
 """Changes that differ by less are one."""
 DRIFT: Final = 10_000
 """Part of the time since by which clocks of two machines may have drifted apart."""
@@ -39,11 +39,11 @@ LOOK: Final = 6
 """Frames looked at behind each place where the clock may have been set ..."""
 LOOK_ON: Final = 2_000
 """... and where one of them tells that it was."""
-APART_NS: Final = 1_000_000_000
+APART_NS: Final = SECOND
 """One sender's changes are of the clock where they are told of over so long: what waits in a queue is there for less."""
 MOST: Final = 4_096
 """Pairs and connections known at once; those that were not seen for longest are forgotten."""
-WRAP_NS: Final = (1 << 32) * 1_000_000
+WRAP_NS: Final = (1 << 32) * MS
 """Timestamps begin anew after 2**32 ms."""
 
 
@@ -178,7 +178,7 @@ class _Hosts:
             self._known[stamp.key] = known
             return
         steady = known is not None and abs(_off(known, stamp, ns)) < NEAR_NS + abs(ns - known.seen_ns) // DRIFT
-        self._known[stamp.key] = _Known(ns - stamp.ms * 1_000_000, ns, stamp.ms, steady)
+        self._known[stamp.key] = _Known(ns - stamp.ms * MS, ns, stamp.ms, steady)
         if len(self._known) > MOST:
             self._known.popitem(last=False)
 
@@ -198,7 +198,7 @@ class _Hosts:
 
 def _off(known: _Known, stamp: Stamp, ns: int) -> int:
     """Return by how much capture time went on further than timestamps did."""
-    return (ns - stamp.ms * 1_000_000 - known.apart_ns + WRAP_NS // 2) % WRAP_NS - WRAP_NS // 2
+    return (ns - stamp.ms * MS - known.apart_ns + WRAP_NS // 2) % WRAP_NS - WRAP_NS // 2
 
 
 def _agree(changes: list[_Change], change: _Change) -> bool:
