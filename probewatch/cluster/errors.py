@@ -16,6 +16,8 @@ import msgspec
 
 T = TypeVar("T")
 
+LONGEST_BITS: Final = 1_000
+"""Of a number that is written out: Python refuses to write one of thousands of digits (sys.set_int_max_str_digits)."""
 QUOTE_LIMIT: Final = 60
 """Characters of a foreign value shown in a message."""
 LONGEST_INT: Final = 40
@@ -64,7 +66,9 @@ def shown(value: object) -> str:
         return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in quoted)
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
-    if isinstance(value, float) and math.isinf(value):
+    if (isinstance(value, float) and math.isinf(value)) or (
+        isinstance(value, int) and value.bit_length() > LONGEST_BITS
+    ):
         return "a number beyond all limits"  # (written out, or as infinity)
     text = str(value)
     return text if len(text) <= QUOTE_LIMIT else text[: QUOTE_LIMIT - 1] + "…"

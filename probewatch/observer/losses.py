@@ -11,6 +11,7 @@ Limitations: where two losses are less than NEAR_NS apart they are one.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
@@ -62,6 +63,11 @@ class Losses:
     def before(self, start_ns: int) -> int:
         """Return how many have passed at a moment."""
         return sum(ended <= start_ns for _, ended in self.all)
+
+    def behind(self, starts: Sequence[int]) -> list[int]:
+        """Return the first of these starts (in their order) behind each: what came before says nothing of what is counted then."""
+        firsts = (bisect_left(starts, ended) for _, ended in self.all)
+        return sorted({starts[at] for at in firsts if 0 < at < len(starts)})
 
     def seen_until(self, start_ns: int, until_ns: int | None) -> int | None:
         """Return up to when everything was seen of an attempt that began at `start_ns`: `until_ns`, or where a loss begins."""

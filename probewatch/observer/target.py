@@ -597,6 +597,7 @@ class Target:
             alone=alone,
             seen_until_ns=context.seen_until_ns or max(run.last_ns() for run in runs),
             begun=bool(placed.signs),
+            holes=self.losses.behind([run.start.ns for run in runs]),
         )
         placed.notes = [note for note in placed.notes if AMENDED not in note] + list(found.notes)
         placed.guesses = found.beside

@@ -9,6 +9,8 @@ What only many attempts together show is for `probes.patterns`, and where a segm
 put a finer diagnosis in the place of one made here.
 
 A success without oddities costs two look-ups; nothing else is looked at.
+
+It is over 600 lines, for all rules are one table.
 """
 
 from __future__ import annotations

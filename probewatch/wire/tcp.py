@@ -20,9 +20,8 @@ Limitations
 -----------
 - The 4-tuple is all that names a connection: the same addresses in two VLANs or tunnels at the same time would be
 mixed.
-- Zeek forgets connections after 5 s (unanswered, closed) or 5 minutes (idle); the longer memory here joins what Zeek
-logs
-  as two.
+- Zeek forgets connections after 5 s (unanswered, closed) or 5 minutes (idle); the longer memory here joins what Zeek logs as
+  two.
 - Where copies are removed, retransmissions are fewer than tshark's, which counts each copy as one; see `numbers` too.
 - A forged segment with a plausible sequence number is taken for a true one.
 """
@@ -54,7 +53,7 @@ MOST_UNSENT: Final = 1_000
 """Ways on which SYNs are counted that never left, and such SYNs of each."""
 REFUSES: Final = RST | ACK
 """With the sequence number 0, what answers a SYN and nothing else (RFC 9293 section 3.10.7.1): that SYN is not in the capture."""
-STEP: Final = 2_000_000_000
+STEP: Final = 2 * SECOND
 """Nanoseconds behind the clock that are no mere disorder."""
 STEP_FRAMES: Final = 64
 LATE_SYN: Final = SECOND
