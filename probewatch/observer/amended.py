@@ -30,7 +30,7 @@ from probewatch.probes.inference import Guess, named_type
 from probewatch.probes.patience import timeout_measure
 from probewatch.probes.runs import Run, fits
 
-from .asking import asks, connects
+from .asking import asks
 from .failing import after_failing, begins_failing
 from .histories import Step
 from .lane import Lane
@@ -47,6 +47,8 @@ WORDS: Final = {
     ProbeType.LIVENESS: "its container is restarted after {} in a row",
     ProbeType.STARTUP: "its container is restarted after {} in a row",
 }
+SAVES: Final = 8.0
+"""What another number must save: twice what `verify` excludes a declared one for, since all decisions are replayed with it."""
 PLAIN: Final = SURE
 """A lane that costs no more, ..."""
 EACH: Final = 0.06
@@ -159,7 +161,7 @@ class _Search:
         """Take what was guessed in place of what is declared, where all reads far better so."""
         found = self._paired(guesses, alone=alone)
         more = sum(one.said is None for one in found)
-        if found and self.read.over(self._read(found)) >= SURE + ANOTHER * more:
+        if found and self.read.over(self._read(found)) >= SAVES + ANOTHER * more:
             self.workers = found
 
     def fit(self) -> None:
@@ -167,7 +169,7 @@ class _Search:
         self._without_unsent()
         self._with_timeouts()
         undelayed = tuple(_with(one, initial_delay_s=0) for one in self.workers)
-        if self.read.over(self._read(undelayed)) >= SURE:
+        if self.read.over(self._read(undelayed)) >= SAVES:
             self.workers = undelayed
         best = best_plan(self.scale, _plan(self.workers), self.pod)
         # (A successThreshold shows too seldom to be held against the declared one.)
@@ -190,10 +192,10 @@ class _Search:
         for group in _alike(self.declared):
             mine = [at for at in left if ask_alike(guesses[at].spec, group[0].spec)]
             left = [at for at in left if at not in mine]
-            order = _closest(group, [guesses[at] for at in mine])
-            for said, place in zip(group, order, strict=False):
+            pairs = _closest(group, [guesses[at] for at in mine])
+            for said, place in pairs:
                 out.append(Worker(_as_guessed(said, guesses[mine[place]]), said, guesses[mine[place]]))
-            for place in order[len(group) :]:
+            for place in sorted({*range(len(mine))} - {place for _, place in pairs}):
                 one = replace(guesses[mine[place]], reason=BESIDE)
                 out.append(Worker(Planned(one.spec, group[0].container), None, one))
         for at in sorted(left, key=lambda at: -self._times(guesses[at])) if alone else ():
@@ -212,10 +214,9 @@ class _Search:
         return tuple(sorted(workers, key=lambda one: places.get(id(one.said), len(places))))
 
     def _is_foreign(self, guess: Guess) -> bool:
-        """Tell whether what was guessed is asked for certain, and by no declared probe."""
+        """Tell whether what was guessed says that a kubelet asks it, and no declared probe asks that: a bare connection is anybody's."""
         mine = [run for run in self.runs if _fits(run, guess.spec)]
-        others = [run for run in mine if not any(_fits(run, one.spec) for one in self.declared)]
-        return any(asks(run) for run in others) or bool(connects(others))
+        return any(asks(run) and not any(_fits(run, one.spec) for one in self.declared) for run in mine)
 
     def _times(self, guess: Guess) -> int:
         return sum(_fits(run, guess.spec) for run in self.runs)
@@ -236,7 +237,7 @@ class _Search:
         for one in self.workers:
             fewer = tuple(other for other in self.workers if other is not one)
             silent = one.said is not None and not self._steps(one)
-            if silent and fewer and self.read.over(self._read(fewer)) >= SURE:
+            if silent and fewer and self.read.over(self._read(fewer)) >= SAVES:
                 self.workers = fewer
 
     def _without_needless(self) -> None:
@@ -288,7 +289,9 @@ class _Search:
         """Return the types that a container's declared probes have, as far as those are sent, or send nothing that shows."""
         container = self.workers[at].planned.container
         sent = {
-            one.planned.spec.type for one in self.workers if one.said is not None and one.planned.container == container
+            one.planned.spec.type
+            for one in self.workers
+            if one.said is not None and one.planned.container == container and self._steps(one)
         }
         here = [one.spec for one in self.declared]
         return sent | {one.type for one in self.pod.containers[container].probes if one not in here}
@@ -325,12 +328,12 @@ class _Search:
                 if same == self.workers:
                     continue
                 tell = [scale.read(_plan(same)).over(scale.read(_plan(self.workers))) for scale in lesser]
-                if min([*tell, SURE]) < SURE:
+                if min([*tell, SAVES]) < SAVES:
                     self.workers = same  # (only what is missing, or came before, speaks against it)
                 mute = (
                     one.planned.spec.type is ProbeType.READINESS and field == "failure_threshold" and not self._acts(at)
                 )
-                self._keep_to(same, floor, 2 * SURE if mute else SURE)
+                self._keep_to(same, floor, 2 * SAVES if mute else SAVES)
         for at in said:
             self._beyond(at)
         ports = {one.planned.spec.port for one in self.workers if one.said is None}
@@ -338,7 +341,7 @@ class _Search:
             if planned.spec.port not in ports:
                 self._keep_to(self._in_order([*self.workers, Worker(planned, planned)]), floor)
 
-    def _keep_to(self, workers: Workers, floor: Read, margin: float = SURE) -> None:
+    def _keep_to(self, workers: Workers, floor: Read, margin: float = SAVES) -> None:
         if workers != self.workers and self._read(workers).over(floor) < margin:
             self.workers = workers
 
@@ -438,17 +441,21 @@ def _alike(plan: Plan) -> list[list[Planned]]:
     return groups
 
 
-def _closest(group: Sequence[Planned], guesses: Sequence[Guess]) -> list[int]:
-    """Return the places of guesses in the order in which they are most like these declared probes, then the rest."""
-    orders: list[Sequence[int]] = list(itertools.permutations(range(len(guesses))))
+def _closest(group: Sequence[Planned], guesses: Sequence[Guess]) -> list[tuple[Planned, int]]:
+    """Return which of these guesses is most like each of these declared probes, as far as there are enough of both."""
+    fewer = min(len(group), len(guesses))
+    ways = [
+        list(zip(said, places, strict=True))
+        for said in itertools.permutations(group, fewer)
+        for places in itertools.combinations(range(len(guesses)), fewer)
+    ]
 
-    def unlike(order: Sequence[int]) -> int:
-        pairs = [(said.spec, guesses[at].spec) for said, at in zip(group, order, strict=False)]
+    def unlike(way: Sequence[tuple[Planned, int]]) -> int:
+        pairs = [(said.spec, guesses[at].spec) for said, at in way]
         other = sum(2 for said, seen in pairs if seen.type not in (said.type, ProbeType.UNKNOWN))
         return other + sum(said.period_s != seen.period_s for said, seen in pairs)
 
-    best = min(orders, key=unlike)
-    return list(best)
+    return min(ways, key=unlike)
 
 
 def _as_guessed(said: Planned, guess: Guess) -> Planned:

@@ -5,7 +5,6 @@ itself as well (it crashes, runs out of memory, exits on a fatal error), after f
 tells such an end from a kill, it is to cost no more than the kill that a lower threshold would make of it: else a threshold
 would be excluded by a crash. What tells a kill is that the probe fell silent at a container that went on to answer; or that the
 container was gone so soon after the failure that it would be a coincidence, and all the more where that happens time and again.
-That it ends after the same number of failures each time is one too.
 """
 
 from __future__ import annotations
@@ -31,8 +30,6 @@ SOON: Final = 0.25
 """Within this share of a period after a failure a container hardly ends by itself, ..."""
 SHOWN: Final = 3
 """... and so many times after the same number of failures it does not."""
-SAME: Final = 1.5
-"""That it ends by itself after as many failures as another time: one in four or five, of the moments at which it may end."""
 
 
 class _End(NamedTuple):
@@ -64,14 +61,11 @@ def ended(steps: Sequence[Step]) -> Iterator[tuple[int, float]]:
             killed.add(number)
     alike = Counter((one.worker, one.failures) for one in found if one.soon < SOON)
     rare = BY_ITSELF
-    seen: set[tuple[int, int]] = set()
     for one in found:
         if one.soon < SOON and alike[one.worker, one.failures] >= SHOWN:
             continue
         spared = one.saved - min(one.saved, max(0.0, -log(one.soon)))
-        again = SAME if (one.worker, one.failures) in seen else 0.0
-        seen.add((one.worker, one.failures))
-        yield one.at, max(0.0, spared - rare - again)
+        yield one.at, max(0.0, spared - rare)
         rare = 0.0
 
 

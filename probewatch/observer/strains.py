@@ -56,7 +56,7 @@ FEWEST: Final = 4
 """Gaps that a rhythm needs."""
 DEAD_ALREADY: Final = NEW_CONTAINER_SUSPICIOUS - NEW_CONTAINER_DYING
 """A restart decided by one failure that a container which is gone would also cause: as rare as that it went by itself."""
-HASTY: Final = 4.0
+HASTY: Final = 3.0
 """A third or later restart, soon after the one before, that did not wait: only a kubelet with another back-off makes it."""
 BACK_OFF_NS: Final = 10 * SECOND
 """The first wait of CrashLoopBackOff (kuberuntime: 10 s, doubled each time)."""

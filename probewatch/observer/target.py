@@ -585,6 +585,8 @@ class Target:
         changed = placed.declared is not None
         if not runs or not (changed or not reads_plainly(strained(placed.lane), len(runs))):
             return
+        if _looped(placed.lane, runs):
+            return  # (whose each connection is says nothing of how often a probe asks)
         asking = [run for run in runs if run.form.kubelet and not run.execs]
         guessed = self._guess(asking, context) if asking else ()
         alone = len(self.declared(runs[0].start.ns)) <= 1
@@ -614,9 +616,7 @@ class Target:
 
     def _shared(self, placed: Placed, runs: Sequence[Run], context: Context) -> None:
         """Read once more what a tcpSocket probe shares with somebody's loop on its kubelet's node, where that is far cheaper so."""
-        ports = {planned.spec.port for planned in placed.lane.plan if planned.spec.handler is Handler.TCP_SOCKET}
-        shared = frozenset(port for port in ports if port is not None and with_a_loop(runs, port))
-        if shared:
+        if shared := _looped(placed.lane, runs):
             self._rather(placed, placed.lane.plan, runs, context, SHARED, shared)
 
     def _tell_twins(self, placed: Placed, runs: Sequence[Run], context: Context) -> None:
@@ -667,6 +667,12 @@ class Target:
         placed.passed = self.losses.before(runs[0].start.ns) if runs else 0
         for run in runs:
             self._feed(placed, run, NOBODY, context)
+
+
+def _looped(lane: Lane, runs: Sequence[Run]) -> frozenset[int]:
+    """Return the ports of a lane's tcpSocket probes at which somebody else connects as they do, again and again."""
+    ports = {planned.spec.port for planned in lane.plan if planned.spec.handler is Handler.TCP_SOCKET}
+    return frozenset(port for port in ports if port is not None and with_a_loop(runs, port))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Final
 from ..model.finding import Finding, Held
 from ..model.timeline import Attempt, Decision, Outcome, Probe, Timeline
 from . import words
-from .escape import safe
+from .escape import quoting, safe
 from .numbers import duration, relative
 from .outline import events_of
 from .reasons import explained_attempt
@@ -141,7 +141,7 @@ def _next(timeline: Timeline, probe: Probe, meant: Sequence[Attempt]) -> list[st
     lines = []
     why = explained_attempt(probe, attempt)
     if why is not None:
-        lines.append(f"    cause  #{attempt.n} {safe(f'{why.name}: {words.lowered(why.meaning)}')}")
+        lines.append(f"    cause  #{attempt.n} {quoting(f'{why.name}: {words.lowered(why.meaning)}')}")
         lines += [f"    {name}  {safe(text)}" for name, text in (("check", why.check), ("try  ", why.advice)) if text]
     files = " ".join(safe(shlex.quote(info.path)) for info in timeline.captures)
     specs = [f"--spec {safe(source)}" for source in (probe.spec_source, *probe.spec_alike) if source]

@@ -449,7 +449,7 @@ def _reasons(probe: Probe, verdict: Verdict) -> list[tuple[Reason, bool]]:
         said = dict.fromkeys(kubelet_says(probe, a) for a in mine[:MOST_SAID])
         reason = Reason(
             name=safe(one.kind), label=safe(one.kind.replace("-", " ")), attempts=_numbers(one.attempts),
-            meaning=safe(explained_by(one)), check=safe(one.check), advice=safe(one.advice),
+            meaning=quoting(explained_by(one)), check=safe(one.check), advice=safe(one.advice),
             says="; ".join([text for text in said if text][:3] or map(safe, one.says)), harmless=one.harmless,
             below=", ".join(dict.fromkeys(entry(a.cause, probe.handler).label for a in mine if a.cause is not Cause.OK)),
         )  # fmt: skip
@@ -462,7 +462,7 @@ def _reasons(probe: Probe, verdict: Verdict) -> list[tuple[Reason, bool]]:
         meaning, advice = explain(probe, cause)
         numbers = [a.n for a in attempts]
         made.append((Reason(
-            below="", name=cause.value, label=entry(cause, probe.handler).label, attempts=_numbers(numbers), meaning=safe(meaning),
+            below="", name=cause.value, label=entry(cause, probe.handler).label, attempts=_numbers(numbers), meaning=quoting(meaning),
             check="", advice=safe(advice), says=kubelet_says(probe, attempts[0]), harmless=verdict.level is Level.FINE,
         ), False))  # fmt: skip
     return made

@@ -10,7 +10,7 @@ from ..decisions.outages import ENDS, Outage, outages, streak_began
 from ..model.spec import ProbeType
 from ..model.timeline import Attempt, Decision, DecisionKind, Outcome, Probe, Timeline
 from . import words
-from .escape import safe
+from .escape import quoting, safe
 from .numbers import clock, count, relative, span
 from .outline import Judged, lasted_ns, overview
 from .reasons import explained
@@ -80,7 +80,7 @@ def answer(probe: Probe, verdict: Verdict, timeline: Timeline, base: int) -> Ans
         what=_capital(verdict.sentence),
         since=_since(probe, timeline, base),
         over=_over(standing(probe, timeline, lambda ns: moment(ns, base))),
-        why=" Also: ".join(safe(one.meaning) for one in reasons),
+        why=" Also: ".join(quoting(one.meaning) for one in reasons),
         check=safe(reasons[0].check) if reasons else "",
         do=" ".join(dict.fromkeys(safe(one.advice) for one in reasons if one.advice)),
         means=_MEANS.get(falls[-1].after, "") if falls and probe.checker.kind == "kubelet" else "",

@@ -15,7 +15,7 @@ from ..model.timeline import Outcome, Probe, Timeline
 from ..model.units import SECOND
 from . import words
 from .document import latencies
-from .escape import safe
+from .escape import quoting, safe
 from .junit import attribute, body, quoted
 from .numbers import count, percentile, relative, span
 from .outline import base_ns
@@ -89,7 +89,7 @@ def _story(timeline: Timeline, probe: Probe, verdict: Verdict) -> Iterator[str]:
     if len(probe.decisions) > _SHOWN:
         yield f"and {count(len(probe.decisions) - _SHOWN, 'more decision')}"
     for why in explained(probe, verdict):
-        yield f"cause: {safe(why.name)}: {words.lowered(safe(why.meaning))}"
+        yield f"cause: {safe(why.name)}: {words.lowered(quoting(why.meaning))}"
         if why.check:
             yield f"check: {safe(why.check)}"
         if why.advice:

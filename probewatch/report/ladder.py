@@ -124,7 +124,7 @@ def _after(paper: Paper, ladder: Ladder) -> None:
     if why is not None:
         fine = attempt.outcome is Outcome.SUCCESS
         style = "yellow" if fine else "red"
-        _field(paper, "remark" if fine else "cause", f"{safe(why.name)}: {words.lowered(safe(why.meaning))}", style)
+        _field(paper, "remark" if fine else "cause", f"{safe(why.name)}: {words.lowered(quoting(why.meaning))}", style)
         if why.check:
             _field(paper, "check", safe(why.check))
         if why.advice:

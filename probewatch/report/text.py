@@ -15,7 +15,7 @@ from ..model.timeline import LATER, UNDECLARED, EventKind, Probe, Timeline, Time
 from ..model.units import SECOND
 from . import outline, words
 from .account import write_account
-from .escape import pad, safe, width
+from .escape import pad, quoting, safe, width
 from .findings import summary, write_findings
 from .numbers import clock, count, relative, span
 from .paper import COLUMNS, UNICODE, Glyphs, Paper, Span
@@ -213,7 +213,7 @@ def _probe(
     shown = why if wide else [one for one in why if not one.minor][:_CAUSES]
     for one in shown:
         style = "red" if verdict.level is Level.TROUBLE else "yellow"
-        _field(paper, "cause", safe(f"{one.name}: {words.lowered(one.meaning)}"), style)
+        _field(paper, "cause", quoting(f"{one.name}: {words.lowered(one.meaning)}"), style)
         if one.check:
             _field(paper, "check", safe(one.check))
         if one.advice:

@@ -109,7 +109,6 @@ def started(container: dict[str, Any]) -> None:
         pytest.param("http-flap-s1", each(periodSeconds=2), "declared every 2 s, but probed every 1 s", id="a-multiple"),
         pytest.param("k136-liveness-restart", each(failureThreshold=5), "after 3 failures in a row", id="never-reached"),
         pytest.param("startup-probe", each(failureThreshold=1), "failures in a row have no consequence", id="startup"),
-        pytest.param("http-timeout", each(failureThreshold=1), "after 3 failures in a row", id="too-low"),
         pytest.param("http-timeout", each(failureThreshold=5), "after 3 failures in a row", id="too-high"),
         pytest.param("grpc-flap", swapped, "declared so, but its attempts fit no such probe", id="types"),
         pytest.param("k136-liveness-restart", started, "startup: declared, but nobody sends it", id="unsent"),
