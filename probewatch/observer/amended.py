@@ -49,7 +49,7 @@ WORDS: Final = {
 }
 SAVES: Final = 8.0
 """What another number must save: twice what `verify` excludes a declared one for, since all decisions are replayed with it."""
-PLAIN: Final = SAVES
+PLAIN: Final = 6.0
 """A lane that costs no more, ..."""
 EACH: Final = 0.06
 """... with this for each run, is read as declared: nothing in it is hard to explain."""
