@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from .model.units import MS, decimal
+from .model.units import MS, decimal, off_by
 
 if TYPE_CHECKING:
     from .capture.pieces import Piece
@@ -124,8 +124,7 @@ class _Frames:
         """Tell whether connections go on from a piece to another by one clock; None where none goes on."""
         before, after = self.distances[here], self.distances[there]
         agree = [
-            abs((after[ends][0] - before[ends][1] + TICKS // 2) % TICKS - TICKS // 2) <= self.most
-            for ends in before.keys() & after.keys()
+            abs(off_by(after[ends][0] - before[ends][1], TICKS)) <= self.most for ends in before.keys() & after.keys()
         ]
         return 2 * sum(agree) > len(agree) if agree else None
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from probewatch.model.units import MS, SECOND
+from probewatch.model.units import MS, SECOND, off_by
 
 if TYPE_CHECKING:
     from .capture.reader import Reader
@@ -163,7 +163,7 @@ def _rank(group: Sequence[_Move]) -> tuple[int, int]:
 
 def _multiple(by_ns: int, period_ns: int) -> bool:
     """Tell whether a ticker that only paused would look the same."""
-    return abs((by_ns + period_ns // 2) % period_ns - period_ns // 2) < SET_NS
+    return abs(off_by(by_ns, period_ns)) < SET_NS
 
 
 def _moves(tickers: Sequence[_Ticker]) -> Iterator[_Move]:
@@ -189,8 +189,8 @@ def _moves(tickers: Sequence[_Ticker]) -> Iterator[_Move]:
 
 def _off(ticker: _Ticker, ticks: Sequence[Start]) -> int:
     """Return by how much some ticks were off the grid of the first one, most of them: each may have come somewhat late."""
-    half, first_ns = ticker.period_ns // 2, ticker.ticks[0].ns
-    return sorted((one.ns - first_ns + half) % ticker.period_ns - half for one in ticks)[len(ticks) // 2]
+    first_ns = ticker.ticks[0].ns
+    return sorted(off_by(one.ns - first_ns, ticker.period_ns) for one in ticks)[len(ticks) // 2]
 
 
 def _due_ns(ticker: _Ticker, tick: Start, ticks: Sequence[Start]) -> int:
@@ -260,4 +260,4 @@ def _begun(flow: Flow, start: Start, recent: deque[tuple[Start, bool]]) -> _Tick
 
 def _whole(apart_ns: int) -> bool:
     """Tell whether starts are whole seconds apart."""
-    return abs((apart_ns + SECOND // 2) % SECOND - SECOND // 2) <= ON_TIME_NS
+    return abs(off_by(apart_ns, SECOND)) <= ON_TIME_NS

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from probewatch.capture.steps import moved
 from probewatch.model.frame import Batch, Frame, Part
-from probewatch.model.units import MS, SECOND, decimal
+from probewatch.model.units import MS, SECOND, decimal, off_by
 
 if TYPE_CHECKING:
     from probewatch.capture.reader import Input
@@ -109,7 +109,7 @@ def _places(part: Part, last_ns: int | None) -> list[int]:
     first = part.first_ns if isinstance(part, Batch) else part.ns
     rows = [0] if last_ns is None or abs(first - last_ns) >= SET_NS else []
     if isinstance(part, Batch):
-        rows += (abs(part.times[1:] - part.times[:-1]) >= SET_NS).nonzero()[0].__add__(1).tolist()
+        rows += ((abs(part.times[1:] - part.times[:-1]) >= SET_NS).nonzero()[0] + 1).tolist()
     return rows
 
 
@@ -198,7 +198,7 @@ class _Hosts:
 
 def _off(known: _Known, stamp: Stamp, ns: int) -> int:
     """Return by how much capture time went on further than timestamps did."""
-    return (ns - stamp.ms * MS - known.apart_ns + WRAP_NS // 2) % WRAP_NS - WRAP_NS // 2
+    return off_by(ns - stamp.ms * MS - known.apart_ns, WRAP_NS)
 
 
 def _agree(changes: list[_Change], change: _Change) -> bool:

@@ -12,6 +12,11 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 
 
+def off_by(ns: int, period: int) -> int:
+    """Return how far a time is from the nearest multiple of a period, negative before it."""
+    return (ns + period // 2) % period - period // 2
+
+
 def decimal(ns: int, places: int = 9) -> str:
     """Return seconds with as many decimals as it takes, up to so many `places`: `2`, `2.35`, `-0.0013`; with 9 exactly."""
     whole, rest = divmod(round(abs(ns), places - 9), SECOND)

@@ -92,9 +92,8 @@ def _declared(placed: Placed) -> Plan:
 
 def _contradicts(measure: Measure, spec: ProbeSpec) -> bool:
     """Tell whether a measure excludes the number, or the type, of a spec; or says that its delay clashes with another's."""
-    said: dict[str, int | str] = {"type": spec.type.value, **spec.numbers}
     clash = measure.field == "initialDelaySeconds" and bool(measure.rivals)
-    return clash or not measure.allows(said[measure.field])
+    return clash or not measure.allows(value_of(spec, measure.field))
 
 
 def _measured(
@@ -194,9 +193,9 @@ def _starved(
 
 def _denies(measure: Measure, spec: ProbeSpec) -> bool:
     """Tell whether a measure is one of a threshold, and excludes the one of a spec."""
-    thresholds = {"failureThreshold": spec.failure_threshold, "successThreshold": spec.success_threshold}
-    said = thresholds.get(measure.field)
-    return said is not None and not measure.allows(said)
+    return measure.field in ("failureThreshold", "successThreshold") and not measure.allows(
+        value_of(spec, measure.field)
+    )
 
 
 def _least(fields: Sequence[Measure]) -> int:

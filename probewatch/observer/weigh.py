@@ -267,12 +267,8 @@ def _altered(spec: ProbeSpec, field: str, value: int | str) -> ProbeSpec:
 
 
 def value_of(spec: ProbeSpec, field: str) -> int | str:
-    """Return one of `FIELDS` of a spec."""
-    if field == "type":
-        return spec.type.value
-    if field == "periodSeconds":
-        return spec.period_s
-    return spec.failure_threshold if field == "failureThreshold" else spec.success_threshold
+    """Return the type or a number of a spec by its name in the API."""
+    return spec.type.value if field == "type" else spec.numbers[field]
 
 
 def _candidates(scale: Scale, plan: Plan, pod: PodSpec | None, worker: int, field: str) -> list[int | str]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from probewatch.model.units import MS, SECOND
+from probewatch.model.units import MS, SECOND, off_by
 
 GRID_NS: Final = 25 * MS
 """Two starts of one ticker differ from whole periods by no more than this (99 % by less than 5 ms)."""
@@ -149,9 +149,7 @@ def tickers(starts: Sequence[int], period_s: int, fewest: int) -> list[Chain]:
 
 def _lags(starts: Sequence[int], period_ns: int) -> bool:
     """Tell whether nearly every step is longer than whole periods, so that the last start stands well behind the first's grid."""
-    over = [
-        (after - before + period_ns // 2) % period_ns - period_ns // 2 for before, after in itertools.pairwise(starts)
-    ]
+    over = [off_by(after - before, period_ns) for before, after in itertools.pairwise(starts)]
     most = max(LAG_NS, SKEW * (starts[-1] - starts[0]))
     return sum(over) > most and sum(step > 0 for step in over) >= LATE_SHARE * len(over)
 

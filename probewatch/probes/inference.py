@@ -23,7 +23,7 @@ from typing import Final
 
 from probewatch.model.spec import Handler, ProbeSpec, ProbeType
 from probewatch.model.timeline import Cause, Outcome
-from probewatch.model.units import MS, SECOND
+from probewatch.model.units import MS, SECOND, off_by
 
 from .cadence import GRID_NS, Chain, chains, median, period_of, side_by_side, steady, tickers
 from .cadence import whole_seconds as exact_seconds
@@ -631,7 +631,7 @@ def _streaks(group: _Group) -> tuple[list[tuple[int, int]], int]:
         step = starts[index + 1] - starts[index] if index + 1 < len(starts) else 0
         if streak and period and step > 1.5 * period:
             # (What a new container wakes goes on at its old ticks; else its kubelet began anew, and counts anew.)
-            if abs((step + period // 2) % period - period // 2) <= GRID_NS:
+            if abs(off_by(step, period)) <= GRID_NS:
                 ends.append((streak, index))
             streak = 0
         longest = max(longest, streak)
